@@ -1,0 +1,168 @@
+"""From samples to a latency and its error: pure functions, no clock and no file.
+
+The label of a single-threaded row is CPU time: on a shared machine it repeats to 1-2 % where wall
+time does not (docs/measurement.md). Per visit the smallest sample counts, since nothing makes a
+call faster than it is; the visits are compared with those of the anchor, which stood beside them,
+and the median over visits is the label.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from results.measurement import Measurement, Run, Series
+
+AnchorKey = tuple[str, str, str, str, str]
+"""Scale (a session or a fingerprint), runtime, scheme, workload, anchor."""
+
+TAIL_NEEDS = {0.9: 64, 0.95: 130, 0.99: 662}
+"""Samples below which a tail percentile says nothing (MLPerf loadgen, early-stopping bound)."""
+
+INTERRUPTED = 0.5
+"""With more calls interrupted than not, the wall time of the median call is not the model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a row says: a latency, and how far another measurement of it may lie."""
+
+    latency_ms: float
+    error: float
+    """Relative half-width of the 95 % interval."""
+    clock: str
+    """`cpu` or `wall`: which clock the latency was read from."""
+    anchored: bool
+
+
+def clock_of(measurement: Measurement) -> str:
+    """CPU time where it equals latency: one thread, controlled environment; else wall time."""
+    alone = measurement.workload.threads == 1 and measurement.procedure.profile == "stable"
+    return "cpu" if alone and min(measurement.runs[0].subject.cpu_ns) > 0 else "wall"
+
+
+def label(
+    measurement: Measurement, references: Mapping[AnchorKey, float] | None = None, scale: str = ""
+) -> Label:
+    """The row's latency; `references[anchor_key(row, scale)]` is its anchor's level, in ns.
+
+    Without a reference the anchor's level in the row itself is taken. Rows of the `deployed`
+    profile are the plain median of wall time: no anchor, no minimum.
+    """
+    clock = clock_of(measurement)
+    if measurement.procedure.profile == "deployed":
+        walls = [math.log(w) for run in measurement.runs for w in run.subject.wall_ns]
+        return Label(math.exp(median(walls)) / 1e6, half_width(walls), clock, anchored=False)
+    per_run = [log_ratios(run, clock) for run in measurement.runs]
+    centres = [median(ratios) for ratios in per_run]
+    within = fmean(half_width(ratios) for ratios in per_run) / math.sqrt(len(per_run))
+    error = max(within, (max(centres) - min(centres)) / 2)
+    anchored = all(run.anchor is not None for run in measurement.runs)
+    unit_ns = 1.0
+    if anchored:
+        key = anchor_key(measurement, scale)
+        unit_ns = (references or {}).get(key) or median(anchor_levels(measurement))
+    return Label(math.exp(fmean(centres)) * unit_ns / 1e6, error, clock, anchored)
+
+
+def log_ratios(run: Run, clock: str) -> list[float]:
+    """Per visit, log(subject / anchor), or log(subject in ns) where there is no anchor."""
+    levels = visit_levels(run.subject, clock)
+    if run.anchor is None:
+        return [math.log(x) for x in levels]
+    beside = visit_levels(run.anchor, clock)
+    return [math.log(x / a) for x, a in zip(levels, beside, strict=True)]
+
+
+def visit_levels(series: Series, clock: str) -> list[int]:
+    """The smallest sample of each visit, in ns."""
+    samples = series.cpu_ns if clock == "cpu" else series.wall_ns
+    levels, start = [], 0
+    for length in series.visits:
+        levels.append(min(samples[start : start + length]))
+        start += length
+    return levels
+
+
+def anchor_levels(measurement: Measurement) -> list[int]:
+    """Every visit to the anchor in this row, in ns."""
+    clock = clock_of(measurement)
+    return [
+        level
+        for run in measurement.runs
+        if run.anchor is not None
+        for level in visit_levels(run.anchor, clock)
+    ]
+
+
+def anchor_key(measurement: Measurement, scale: str) -> AnchorKey:
+    """Rows with this key stand on the same anchor level."""
+    work = measurement.workload
+    subject = measurement.subject
+    workload = f"{work.batch}x{work.tokens}x{work.threads}"
+    return scale, subject.runtime, subject.scheme, workload, measurement.runs[0].anchor_name
+
+
+def references(rows: Iterable[tuple[str, Measurement]]) -> dict[AnchorKey, float]:
+    """The anchor's level per scale, in ns: the median over all visits of all rows on that scale.
+
+    `rows` are pairs of a scale (a session id, say) and a row.
+    """
+    levels: dict[AnchorKey, list[int]] = defaultdict(list)
+    for scale, row in rows:
+        levels[anchor_key(row, scale)] += anchor_levels(row)
+    return {key: float(median(found)) for key, found in levels.items() if found}
+
+
+def half_width(values: Sequence[float], confidence: float = 0.95) -> float:
+    """Half the width of the distribution-free interval of the median.
+
+    The k-th smallest and k-th largest value enclose the median with 1 - 2 P(B < k), B binomial
+    with n trials of 1/2; k is the largest that keeps the confidence, or 1 (David & Nagaraja,
+    Order Statistics, 7.1). A single value tells nothing: infinity.
+    """
+    n = len(values)
+    if n < 2:  # noqa: PLR2004
+        return math.inf
+    ordered = sorted(values)
+    below = 0.0
+    k = 0
+    while 2 * (below + math.comb(n, k) / 2**n) <= 1 - confidence:
+        below += math.comb(n, k) / 2**n
+        k += 1
+    k = max(k, 1)
+    return (ordered[n - k] - ordered[k - 1]) / 2
+
+
+def percentile(values: Sequence[float], q: float) -> float | None:
+    """The smallest value with a share `q` at or below it; None where the samples are too few."""
+    if len(values) < TAIL_NEEDS.get(q, 1):
+        return None
+    return sorted(values)[max(math.ceil(q * len(values)), 1) - 1]
+
+
+def contention(measurement: Measurement) -> float:
+    """Wall time over CPU time of the samples together, times threads: 1 on a quiet machine."""
+    wall = sum(sum(run.subject.wall_ns) for run in measurement.runs)
+    cpu = sum(sum(run.subject.cpu_ns) for run in measurement.runs)
+    return wall * measurement.workload.threads / cpu if cpu else math.nan
+
+
+def flags(measurement: Measurement) -> tuple[str, ...]:
+    """Why this row should be measured again; empty when it need not be."""
+    found = []
+    error = label(measurement).error
+    if error > measurement.procedure.noisy_error:
+        found.append(f"interval of {error:.1%} is over {measurement.procedure.noisy_error:.1%}")
+    if not all(run.steady for run in measurement.runs):
+        found.append("no steady state during warm-up")
+    if clock_of(measurement) == "wall" and interrupted_share(measurement) > INTERRUPTED:
+        found.append(f"{interrupted_share(measurement):.0%} of the calls were interrupted")
+    return tuple(found)
+
+
+def interrupted_share(measurement: Measurement) -> float:
+    """Share of the samples during which the scheduler took the CPU away."""
+    switches = [s for run in measurement.runs for s in run.subject.switches]
+    return sum(s > 0 for s in switches) / len(switches)
