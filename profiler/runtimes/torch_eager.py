@@ -1,0 +1,72 @@
+"""PyTorch, eager, on the CPU: the module as it is, in inference mode."""
+
+from typing import TYPE_CHECKING, cast
+
+from profiler.runtimes.runtime import Inputs, Prepared, Runtime, ThreadsError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TorchEager:
+    """Forward passes of a module that was built and quantised before."""
+
+    takes = "module"
+    package = "torch"
+    schemes = ("fp32", "int8-dynamic")
+
+    def cap_refusal(self, cap: str) -> str:
+        """ATen, oneDNN and MKL listen; fbgemm does not, so a cap moves int8 to oneDNN."""
+        return "" if cap == "avx2" else f"torch cannot be held to {cap}"
+
+    def prepare(
+        self, model: object, inputs: Inputs, threads: int, *, stable: bool, cap: str
+    ) -> Prepared:
+        import torch
+
+        del stable  # spinning is OMP_WAIT_POLICY, set before this process began
+        module = cast("nn.Module", model)
+        torch.set_num_threads(threads)
+        _require_threads(threads)
+        isa = torch.backends.cpu.get_cpu_capability()
+        if cap and isa.lower() != cap:
+            message = f"torch uses {isa} although it was held to {cap}"
+            raise ThreadsError(message)
+        if any(part.training for part in module.modules()):
+            raise ValueError("a module in training mode would be timed with dropout: call eval()")
+        ids = torch.from_numpy(inputs.input_ids)
+        mask = torch.from_numpy(inputs.attention_mask)
+        types = torch.from_numpy(inputs.token_type_ids)
+
+        def run() -> object:
+            with torch.inference_mode():
+                return module(ids, mask, types)
+
+        return Prepared(run, model_bytes=_bytes(module.state_dict()), isa=isa)
+
+
+def _require_threads(threads: int) -> None:
+    import torch
+    from threadpoolctl import threadpool_info
+
+    pools = [p for p in threadpool_info() if p["user_api"] == "openmp"]
+    wrong = [p["prefix"] for p in pools if p["num_threads"] != threads]
+    if torch.get_num_threads() != threads or wrong:
+        message = f"torch or {', '.join(wrong)} runs with other than {threads} threads"
+        raise ThreadsError(message)
+
+
+def _bytes(tree: object) -> int:
+    """Bytes of every tensor in a state dict; packed int8 weights sit there in tuples."""
+    import torch
+
+    if isinstance(tree, torch.Tensor):
+        return tree.numel() * tree.element_size()
+    if isinstance(tree, dict):
+        return sum(_bytes(value) for value in tree.values())
+    if isinstance(tree, tuple | list):
+        return sum(_bytes(value) for value in tree)
+    return 0
+
+
+RUNTIME: Runtime = TorchEager()
