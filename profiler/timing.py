@@ -91,8 +91,8 @@ def _sample(run: Call, tape: Tape, clocks: Clocks) -> int:
     wall_spent = clocks.wall_ns() - wall
     cpu_spent = clocks.cpu_ns() - cpu
     switches_now, faults_now = clocks.counts()
-    tape.wall_ns.append(wall_spent)
-    tape.cpu_ns.append(cpu_spent)
+    tape.wall_ns.append(max(wall_spent, 1))  # a clock may be too coarse to see a call
+    tape.cpu_ns.append(max(cpu_spent, 1))
     tape.switches.append(switches_now - switches)
     tape.faults.append(faults_now - faults)
     return cpu_spent

@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import cast
 
-from profiler.runtimes.runtime import Graph, Inputs, Prepared, Runtime, ThreadsError
-
-NAMES = frozenset({"input_ids", "attention_mask", "token_type_ids"})
-"""What the graph of a BERT-like encoder may ask for."""
+from profiler.runtimes.runtime import INPUTS, Graph, Inputs, Prepared, Runtime, ThreadsError
 
 
 class OnnxRuntime:
@@ -39,7 +36,7 @@ class OnnxRuntime:
         before = _own_threads()
         session = ort.InferenceSession(graph.proto, options, providers=["CPUExecutionProvider"])
         _require_threads(before, _own_threads(), threads)
-        feed = {i.name: getattr(inputs, i.name) for i in session.get_inputs() if i.name in NAMES}
+        feed = {i.name: getattr(inputs, i.name) for i in session.get_inputs() if i.name in INPUTS}
 
         def run(_kept_alive: object = values) -> object:
             return session.run(None, feed)[0]

@@ -19,6 +19,10 @@ MODULES = {
 """Where each runtime lives. A new one is a new file with a `RUNTIME`, and a line here."""
 
 
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""What the graph of a BERT-like encoder may ask for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """One batch: int64 arrays of shape ``(batch, tokens)``."""

@@ -1,0 +1,83 @@
+"""What a person sees while a sweep runs: done, rate, time left, what is measured, how noisy."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from bench.plan import Block, Task
+from results.measurement import Measurement
+from results.stats import contention
+
+BUSY = 1.1
+"""Wall time over CPU time from which a CPU is shared with somebody."""
+
+
+@dataclass(slots=True)
+class Live:
+    """Redraws only when a row arrives: a ticking progress bar would run beside the measurement."""
+
+    console: Console
+    _bar: Progress = field(init=False)
+    _task: TaskID = field(init=False)
+    _arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=200))
+    _noisy: int = 0
+    _total: int = 0
+
+    def __post_init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[state]}"),
+            console=self.console,
+            auto_refresh=False,
+        )
+        self._task = self._bar.add_task("rows", total=1, rate="", state="")
+
+    def begin(self, total: int, already: int, cpus: tuple[int, ...]) -> None:
+        self._total = total
+        where = f"CPU {', '.join(map(str, cpus))}" if cpus else "no CPU in particular"
+        reused = f", {already} already in the ledger" if already else ""
+        self.console.print(f"{total} rows on {where}{reused}")
+        self._arrivals.append(time.monotonic())
+        self._bar.start()
+        self._bar.update(self._task, total=total, completed=already)
+        self._bar.refresh()
+
+    def block(self, block: Block, retry: int) -> None:
+        architecture = block.tasks[0].subject.architecture
+        what = str(architecture) if architecture else block.tasks[0].subject.source
+        again = " again" if retry else ""
+        if retry:
+            self._bar.update(self._task, total=self._total + self._noisy)
+        self._bar.update(self._task, state=f"{block.runtime}{again}: {what} ...")
+        self._bar.refresh()
+
+    def row(self, row: Measurement) -> None:
+        self._arrivals.append(time.monotonic())
+        self._noisy += row.noisy
+        seconds = self._arrivals[-1] - self._arrivals[0]
+        rate = f"{60 * (len(self._arrivals) - 1) / seconds:.0f}/min" if seconds else ""
+        busy = contention(row)
+        state = "quiet" if busy < BUSY else f"shared CPU ({busy:.1f} x)"
+        self._bar.update(self._task, advance=1, rate=rate, state=f"{state}, {self._noisy} noisy")
+        self._bar.refresh()
+
+    def failed(self, task: Task, why: str) -> None:
+        self._bar.console.print(f"not measured: {task.subject.architecture}: {why}")
+
+    def end(self) -> None:
+        """Leave the last state on the screen."""
+        self._bar.stop()

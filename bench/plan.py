@@ -1,0 +1,135 @@
+"""What a sweep will measure, in which blocks: pure arithmetic, no clock, no file, no process."""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+
+from bench.subjects import AS_IS, Source
+from profiler.device import Device
+from profiler.runtimes.runtime import load_runtime
+from results.architecture import Architecture
+from results.environment import digest
+from results.measurement import Procedure, Subject, Workload
+
+BLOCK = 6
+"""Networks measured side by side. The anchor costs one more visit a round, so 1/6 of the time."""
+
+BLOCK_BYTES = 400_000_000
+"""Float32 weights of the networks of one block, together: keeps a sweep's memory flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One row to be: a network in a scheme on a runtime, under a workload."""
+
+    subject: Subject
+    workload: Workload
+    procedure: Procedure
+    source: Source = field(default_factory=Source)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network to be measured: an architecture with random weights, or a source."""
+
+    architecture: Architecture | None
+    source: Source = field(default_factory=Source)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a session set out to measure."""
+
+    device: Device
+    runtimes: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    procedure: Procedure
+    seed: int
+    cap: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Equal plans measure the same things the same way."""
+        tasks = [(asdict(t.subject), asdict(t.workload)) for t in self.tasks]
+        return digest(self.device.digest, self.cap, tasks, asdict(self.procedure), self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Tasks of one runtime and workload that share a rotation."""
+
+    runtime: str
+    workload: Workload
+    tasks: tuple[Task, ...]
+
+
+def tasks_for(
+    networks: Sequence[Network],
+    runtimes: dict[str, list[str]],
+    workloads: Sequence[Workload],
+    procedure: Procedure,
+) -> tuple[Task, ...]:
+    """Every network x workload x runtime x scheme that makes sense, in that order.
+
+    A foreign ONNX file runs as it is, and only where graphs run.
+    """
+    return tuple(
+        Task(
+            Subject(network.architecture, scheme, runtime, network.source.label),
+            workload,
+            procedure,
+            network.source,
+        )
+        for network in networks
+        for workload in workloads
+        for runtime, schemes in runtimes.items()
+        for scheme in (schemes if network.architecture else _foreign(runtime, schemes))
+    )
+
+
+def _foreign(runtime: str, schemes: Sequence[str]) -> list[str]:
+    """A foreign graph runs as it is, where graphs run, unless other schemes were asked for."""
+    return [AS_IS] if load_runtime(runtime).takes == "graph" and "fp32" in schemes else []
+
+
+def blocks(tasks: Iterable[Task], seed: int) -> list[Block]:
+    """Networks of similar size together, in a random order, so that what is done is a sample.
+
+    All schemes of a network on a runtime are in one block: they are compared side by side.
+    """
+    networks: dict[tuple[object, ...], list[Task]] = {}
+    for task in tasks:
+        key = (task.workload, task.subject.architecture, task.subject.source)
+        networks.setdefault(key, []).append(task)
+    groups = sorted(networks.values(), key=lambda group: _work(group[0]))
+    chunks = list(_chunks(groups))
+    random.Random(seed).shuffle(chunks)  # noqa: S311 - an order of work, no secret
+    return [block for chunk in chunks for block in _by_runtime(chunk)]
+
+
+def _work(task: Task) -> tuple[Workload, int]:
+    architecture = task.subject.architecture
+    return task.workload, architecture.macs(task.workload.tokens) if architecture else 0
+
+
+def _chunks(groups: Sequence[list[Task]]) -> Iterator[list[Task]]:
+    chunk: list[list[Task]] = []
+    for group in groups:
+        full = len(chunk) == BLOCK or sum(map(_bytes, chunk)) + _bytes(group) > BLOCK_BYTES
+        if chunk and (full or chunk[0][0].workload != group[0].workload):
+            yield [task for member in chunk for task in member]
+            chunk = []
+        chunk.append(group)
+    if chunk:
+        yield [task for member in chunk for task in member]
+
+
+def _bytes(group: Sequence[Task]) -> int:
+    architecture = group[0].subject.architecture
+    return 4 * architecture.parameters if architecture else 0
+
+
+def _by_runtime(chunk: Sequence[Task]) -> Iterator[Block]:
+    for runtime in dict.fromkeys(task.subject.runtime for task in chunk):
+        tasks = tuple(t for t in chunk if t.subject.runtime == runtime)
+        yield Block(runtime, tasks[0].workload, tasks)

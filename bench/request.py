@@ -1,0 +1,234 @@
+"""What a person asked `bench profile` for, checked, and turned into a plan. Measures nothing."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from results.errors import BadInputError
+
+if TYPE_CHECKING:
+    from bench.plan import Network, Plan
+    from profiler.device import Device, Host
+    from results.architecture import Architecture
+
+MOST_SAMPLES = 1_000_000
+MOST_PROCESSES = 100
+UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+DEFAULT_SPACE = "bigger-faster"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The options that decide what is measured and how."""
+
+    space: str | None
+    samples: int
+    seed: int
+    arch: Path | None
+    models: tuple[Path, ...]
+    runtimes: tuple[str, ...]
+    schemes: tuple[str, ...]
+    batch: int | None
+    tokens: tuple[int, ...]
+    threads: int | None
+    target_error: float
+    processes: int
+    deployed: bool
+
+    def __post_init__(self) -> None:
+        _within("--samples", self.samples, 1, MOST_SAMPLES)
+        _within("--seed", self.seed, 0, 2**32 - 1)
+        _within("--processes", self.processes, 1, MOST_PROCESSES)
+        _within("--target-error", self.target_error * 100, 0.1, 50)
+        if self.batch is not None:
+            _within("--batch", self.batch, 1, 4096)
+        if self.threads is not None:
+            _within("--threads", self.threads, 1, 1024)
+        for tokens in self.tokens:
+            _within("--tokens", tokens, 1, 65536)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The whole request."""
+
+    device: str
+    devices: Path | None
+    chosen: Chosen
+    results: Path
+    resume: bool | None
+    budget_s: float | None
+
+
+def _within(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        shown = value if isinstance(value, int) else f"{value:g}"
+        message = f"{name} {shown} is out of range: give a number from {least:,} to {most:,}"
+        raise BadInputError(message)
+
+
+def parse_seconds(name: str, text: str) -> float:
+    """Seconds of `90s`, `10m` or `2h`; a number without a unit is refused."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", text.strip())
+    if not found or not 0 < float(found[1]) * UNITS_S[found[2]] <= 30 * 24 * 3600:
+        message = f"{name} {text!r} is no length of time: write 90s, 10m or 2h, at most 720h"
+        raise BadInputError(message)
+    return float(found[1]) * UNITS_S[found[2]]
+
+
+def plan_of(asked: Asked, host: "Host") -> "tuple[Plan, list[str]]":
+    """The plan, and a sentence for each runtime of the device that this host cannot serve.
+
+    Raises:
+        BadInputError: the device, the options or the files are not what they should be.
+    """
+    from bench.plan import Plan, tasks_for
+    from profiler.device import devices_file, find_device, load_devices, needs_cap, refusals
+    from results.measurement import Procedure
+
+    path = devices_file(asked.devices)
+    chosen = asked.chosen
+    device = _adjusted(find_device(load_devices(path), asked.device, path), chosen)
+    if why := refusals(device, host):
+        message = f"this host cannot be {device.name}: {'; '.join(why)}; see `bench devices`"
+        raise BadInputError(message)
+    cap = (device.isa_cap or "") if needs_cap(device, host) else ""
+    runtimes, refused = _runtimes(device, chosen, cap)
+    networks = _networks(chosen, max(device.tokens))
+    procedure = Procedure(
+        profile="deployed" if chosen.deployed else "stable",
+        target_error=chosen.target_error,
+        noisy_error=2 * chosen.target_error,
+        processes=chosen.processes,
+    )
+    tasks = tasks_for(networks, runtimes, device.workloads(), procedure)
+    if not tasks:
+        raise BadInputError(
+            "nothing to measure: an .onnx file runs on onnxruntime only, as it is; "
+            "leave out --runtime and --scheme"
+        )
+    return Plan(device, tuple(runtimes), tasks, procedure, chosen.seed, cap), refused
+
+
+def _adjusted(device: "Device", chosen: Chosen) -> "Device":
+    """The device with the batch, tokens and threads of the command line."""
+    changes: dict[str, object] = {}
+    if chosen.batch is not None:
+        changes["batch"] = chosen.batch
+    if chosen.threads is not None:
+        changes["threads"] = chosen.threads
+    if chosen.tokens:
+        changes["tokens"] = list(dict.fromkeys(chosen.tokens))
+    if chosen.deployed:
+        changes["pin"] = False
+    return device.model_copy(update=changes)
+
+
+def _runtimes(
+    device: "Device", chosen: Chosen, cap: str
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Schemes per runtime, as far as asked for and possible here."""
+    from profiler.runtimes.runtime import load_runtime, refusal
+
+    _require_known("--runtime", chosen.runtimes, list(device.runtimes), device.name)
+    offered = list(dict.fromkeys(s for schemes in device.runtimes.values() for s in schemes))
+    _require_known("--scheme", chosen.schemes, offered, device.name)
+    kept: dict[str, list[str]] = {}
+    refused: list[str] = []
+    for name, schemes in device.runtimes.items():
+        if chosen.runtimes and name not in chosen.runtimes:
+            continue
+        if why := refusal(name, cap):
+            refused.append(why)
+            continue
+        unknown = [s for s in schemes if s not in load_runtime(name).schemes]
+        if unknown:
+            known = ", ".join(load_runtime(name).schemes)
+            message = f"device {device.name}: {name} has no scheme {unknown[0]!r}, only {known}"
+            raise BadInputError(message)
+        kept[name] = [s for s in schemes if not chosen.schemes or s in chosen.schemes]
+    if not any(kept.values()):
+        why_none = "; ".join(refused) or "no runtime of the device has the scheme"
+        raise BadInputError(f"nothing can be measured as {device.name}: {why_none}")
+    return kept, refused
+
+
+def _require_known(option: str, wanted: tuple[str, ...], known: list[str], device: str) -> None:
+    for name in wanted:
+        if name not in known:
+            message = f"{option} {name!r} is not among those of {device}: {', '.join(known)}"
+            raise BadInputError(message)
+
+
+def _networks(chosen: Chosen, tokens: int) -> "list[Network]":
+    from bench.plan import Network
+
+    found = [Network(a) for a in _architectures(chosen)] + [_network(m) for m in chosen.models]
+    for network in found:
+        architecture = network.architecture
+        if architecture is not None and tokens > architecture.positions:
+            message = (
+                f"{tokens} tokens do not fit the {architecture.positions} positions of "
+                f"{architecture}: give fewer --tokens"
+            )
+            raise BadInputError(message)
+    return found
+
+
+def _architectures(chosen: Chosen) -> "tuple[Architecture, ...]":
+    """From --arch, else from the space unless only --model was given."""
+    import numpy as np
+
+    from nas.space import load_space
+    from results.notation import read_architectures
+
+    if chosen.arch is not None:
+        given = tuple(dict.fromkeys(read_architectures(chosen.arch)))
+        if chosen.space is not None:
+            space = load_space(chosen.space)
+            outside = [a for a in given if a not in space]
+            if outside:
+                message = (
+                    f"{outside[0]} of {chosen.arch} is not in the space {chosen.space}: the "
+                    f"nearest that is: {space.repair(outside[0])}; or leave out --space"
+                )
+                raise BadInputError(message)
+        return given
+    if chosen.models and chosen.space is None:
+        return ()
+    space = load_space(chosen.space or DEFAULT_SPACE)
+    return space.sample_unique(np.random.default_rng(chosen.seed), chosen.samples)
+
+
+def _network(path: Path) -> "Network":
+    from bench.plan import Network
+    from bench.subjects import source_of
+    from nas.checkpoint import architecture_of
+
+    source = source_of(path)
+    if source.is_onnx:
+        _require_encoder_graph(path)
+        return Network(None, source)
+    return Network(architecture_of(path), source)
+
+
+def _require_encoder_graph(path: Path) -> None:
+    """Refuse a file that is no ONNX graph, or one that asks for more than token ids."""
+    import onnx
+
+    from profiler.runtimes.runtime import INPUTS
+
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception as error:  # noqa: BLE001 - protobuf raises what it likes
+        message = f"{path} is no ONNX model ({type(error).__name__}): export it again"
+        raise BadInputError(message) from None
+    weights = {tensor.name for tensor in graph.initializer}
+    asked = [value.name for value in graph.input if value.name not in weights]
+    if "input_ids" not in asked or set(asked) - set(INPUTS):
+        message = (
+            f"{path} asks for {', '.join(asked) or 'nothing'}: a BERT-like encoder asks for "
+            f"{', '.join(INPUTS)}, or the first of them"
+        )
+        raise BadInputError(message)

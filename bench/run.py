@@ -1,0 +1,199 @@
+"""A whole `bench profile`: the plan, the ledger, the sweep, and what is printed of it."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.live import Live
+from bench.plan import Block, Plan, Task
+from bench.request import Asked, plan_of
+from bench.summary import as_json as summary_json
+from bench.summary import lines, table
+from bench.sweep import Outcome, Setting, Sweep, Watch
+from profiler.device import CAPS, this_host
+from profiler.environment import read_environment, read_hardware
+from profiler.isolate import stable_variables
+from results.errors import BadInputError
+from results.measurement import Measurement
+from results.session import Session, row_key, session_id
+from results.store import Ledger
+
+
+class Silent:
+    """Watches without a word."""
+
+    def begin(self, total: int, already: int, cpus: tuple[int, ...]) -> None: ...
+
+    def block(self, block: Block, retry: int) -> None: ...
+
+    def row(self, row: Measurement) -> None: ...
+
+    def failed(self, task: Task, why: str) -> None: ...
+
+    def end(self) -> None: ...
+
+
+def run(asked: Asked, *, plot: Path | None, as_json: bool) -> None:
+    """Measure what was asked; print the table, or JSON.
+
+    Raises:
+        BadInputError: nothing could be measured as asked.
+    """
+    talk = Console(stderr=as_json, highlight=False)
+    plan, refused = plan_of(asked, this_host(read_hardware()))
+    for sentence in refused:
+        talk.print(f"left out: {sentence}")
+    ledger = Ledger(asked.results)
+    ledger.require_writable()
+    variables = _variables(plan)
+    session = _session(plan, variables)
+    done, noisy = _already(ledger, session, plan, resume=asked.resume)
+    watch = Silent() if as_json else Live(talk)
+    setting = Setting(variables, plan.device.pin, asked.budget_s)
+    outcome = _sweep(ledger, plan, session, setting, watch, (done, noisy))
+    rows = _rows(ledger, plan, session)
+    _report(rows, outcome, plan, plot, talk, as_json=as_json)
+
+
+def _variables(plan: Plan) -> dict[str, str]:
+    if plan.procedure.profile == "deployed":
+        return dict(os.environ)
+    return stable_variables(os.environ, plan.device.threads, CAPS.get(plan.cap, {}))
+
+
+def _session(plan: Plan, variables: dict[str, str]) -> Session:
+    now = datetime.now(UTC)
+    return Session(
+        id=session_id(now),
+        started_utc=now.isoformat(timespec="milliseconds"),
+        tool=version("subbert"),
+        argv=("bench", *sys.argv[1:]),
+        seed=plan.seed,
+        device=plan.device.name,
+        device_digest=plan.device.digest,
+        environment=read_environment(variables),
+        plan=plan.digest,
+    )
+
+
+def _already(
+    ledger: Ledger, session: Session, plan: Plan, *, resume: bool | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Row keys of the plan that need no new row, and those whose noisy row may be superseded."""
+    if resume is False:
+        return {}, {}
+    keys = {row_key(session, task) for task in plan.tasks}
+    sessions = None if resume else _unfinished(ledger, plan)
+    done: dict[str, str] = {}
+    noisy: dict[str, str] = {}
+    for found, row in ledger.measurements(current=True):
+        key = row_key(found, row)
+        if key in keys and (sessions is None or found.id in sessions):
+            done.pop(key, None)
+            noisy.pop(key, None)
+            (noisy if row.noisy else done)[key] = row.id
+    return done, noisy
+
+
+def _unfinished(ledger: Ledger, plan: Plan) -> set[str]:
+    """The sessions of this plan since it was last completed, the one at work left out."""
+    found: set[str] = set()
+    for record in ledger.sessions():
+        if record.session.plan == plan.digest:
+            if record.status == "complete":
+                found.clear()
+            elif record.status != "live":
+                found.add(record.session.id)
+    return found
+
+
+def _sweep(
+    ledger: Ledger,
+    plan: Plan,
+    session: Session,
+    setting: Setting,
+    watch: "Live | Silent",
+    known: tuple[dict[str, str], dict[str, str]],
+) -> Outcome:
+    observer: Watch = watch
+    with ledger.begin(session) as writer, _terminable():
+        sweep = Sweep(plan, session, writer, setting, observer)
+        try:
+            outcome = sweep.run(*known)
+        except KeyboardInterrupt:
+            writer.end("interrupted")
+            watch.end()
+            message = (
+                f"stopped: {len(sweep.outcome.rows)} new rows are kept in {ledger.root}; "
+                "the same command goes on from here"
+            )
+            print(f"bench: {message}", file=sys.stderr)  # noqa: T201
+            raise SystemExit(130) from None
+        writer.end("budget" if outcome.status == "budget" else "complete")
+    watch.end()
+    return outcome
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """A polite kill is treated like Ctrl-C."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _rows(ledger: Ledger, plan: Plan, session: Session) -> list[Measurement]:
+    """The current row of every task of the plan, from this session and those it went on from."""
+    keys = {row_key(session, task) for task in plan.tasks}
+    current: dict[str, Measurement] = {}
+    for found, row in ledger.measurements(current=True):
+        key = row_key(found, row)
+        if key in keys:
+            current[key] = row
+    return list(current.values())
+
+
+def _report(
+    rows: list[Measurement],
+    outcome: Outcome,
+    plan: Plan,
+    plot: Path | None,
+    talk: Console,
+    *,
+    as_json: bool,
+) -> None:
+    if not rows:
+        why = outcome.failures[0][1] if outcome.failures else "the time budget was too short"
+        raise BadInputError(f"nothing was measured: {why}")
+    if as_json:
+        report = {"device": plan.device.name, "status": outcome.status, **summary_json(rows)}
+        print(json.dumps(report))  # noqa: T201 - this is what --json is for
+    else:
+        talk.print()
+        talk.print(table(lines(rows), f"{plan.device.name}, latency in ms, {len(rows)} rows"))
+    if outcome.status == "budget":
+        left = len(plan.tasks) - len(rows)
+        talk.print(f"time budget used up, {left} rows left: the same command goes on from here")
+    if outcome.failures:
+        talk.print(f"{len(outcome.failures)} rows could not be measured; see above")
+    if plot is not None:
+        from bench.chart import draw
+
+        draw(rows, plan.device.name, plot)
+        talk.print(f"chart: {plot}")
+    if outcome.failures:
+        raise SystemExit(1)

@@ -1,0 +1,119 @@
+"""From a subject to the model its runtime takes: here networks and schemes meet. No clock."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from results.architecture import Architecture
+from results.errors import BadInputError
+
+if TYPE_CHECKING:
+    from quant.weights import RandomWeights
+
+ANCHORS = {
+    "tiny": Architecture.uniform(2, 128, 2, 128, 512),
+    "mini": Architecture.uniform(4, 256, 4, 256, 1024),
+    "small": Architecture.uniform(4, 512, 8, 512, 2048),
+    "base": Architecture.uniform(12, 768, 12, 768, 3072),
+}
+"""The BERT miniatures (Turc et al., 2019), a factor of 4 to 8 apart in work."""
+
+AS_IS = "as-is"
+"""The scheme of a foreign ONNX file: whatever is in it."""
+
+
+def anchor_for(macs: int, tokens: int) -> Architecture:
+    """The anchor nearest in work, so that what slows one slows the other."""
+    return min(ANCHORS.values(), key=lambda a: abs(math.log(a.macs(tokens) / max(macs, 1))))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where weights come from: nowhere (random), a Hugging Face folder or an ONNX file."""
+
+    path: str = ""
+    label: str = ""
+    """What rows carry: `name@sha256:<16 digits>`; empty for random weights."""
+
+    @property
+    def is_onnx(self) -> bool:
+        return self.path.endswith(".onnx")
+
+
+def source_of(path: Path) -> Source:
+    """The source for a folder or file on disk, with the digest of its weights."""
+    weights = path / "model.safetensors" if path.is_dir() else path
+    if not weights.is_file():
+        message = (
+            f"{path} is neither an .onnx file nor a Hugging Face folder with model.safetensors"
+        )
+        raise BadInputError(message)
+    with weights.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    return Source(str(path.resolve()), f"{path.resolve().name}@sha256:{found}")
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """A foreign graph with its weights inside."""
+
+    proto: bytes
+    initializers: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build(
+    takes: str, architecture: Architecture | None, scheme: str, source: Source, seed: int, cap: str
+) -> object:
+    """The model in the form a runtime `takes`, quantised, ready to be loaded.
+
+    Raises:
+        BadInputError: the file is not what it should be, or the scheme does not fit the runtime.
+    """
+    if architecture is None:
+        return OnnxFile(Path(source.path).read_bytes())
+    if takes == "graph":
+        return _graph(architecture, scheme, source, seed)
+    return _module(architecture, scheme, source, seed, cap)
+
+
+@cache
+def _random(seed: int) -> "RandomWeights":
+    """One buffer of random weights for all models of this process."""
+    from quant.weights import RandomWeights
+
+    return RandomWeights(seed)
+
+
+def _graph(architecture: Architecture, scheme: str, source: Source, seed: int) -> object:
+    from quant.graph import emit
+    from quant.scheme import parse
+    from quant.weights import TensorWeights
+
+    if not source.path:
+        return emit(architecture, parse(scheme), _random(seed))
+    from nas.checkpoint import load_weights
+
+    return emit(architecture, parse(scheme), TensorWeights(load_weights(Path(source.path))))
+
+
+def _module(
+    architecture: Architecture, scheme: str, source: Source, seed: int, cap: str
+) -> object:
+    from nas.checkpoint import load
+    from nas.encoder import Encoder
+
+    if source.path:
+        encoder = load(Path(source.path))
+    else:
+        encoder = Encoder(architecture, _random(seed).tensors(architecture), pooler=False)
+    encoder.eval()
+    if scheme == "fp32":
+        return encoder
+    from quant.dynamic import quantise_dynamic
+
+    del cap
+    return quantise_dynamic(encoder)

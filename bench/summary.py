@@ -1,0 +1,139 @@
+"""What a sweep found, as a table and as JSON: per runtime and scheme, from rows alone."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+
+from rich.table import Table
+
+from results.architecture import Architecture
+from results.measurement import Measurement
+from results.stats import Label, contention, label, references
+
+Group = tuple[str, str, int, int, int]
+"""Runtime, scheme, batch, tokens, threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One runtime and scheme under one workload."""
+
+    runtime: str
+    scheme: str
+    batch: int
+    tokens: int
+    threads: int
+    rows: int
+    min_ms: float
+    median_ms: float
+    max_ms: float
+    speed_up: float | None
+    """Median over networks of fp32 latency over this scheme's, on the same runtime."""
+    error: float
+    """Median half-width of the rows' 95 % intervals."""
+    noisy: float
+    """Share of rows flagged as noisy."""
+    shared: float
+    """Median wall time over CPU time."""
+
+
+def labels(rows: Iterable[Measurement]) -> dict[str, Label]:
+    """The label of every row by id, each on its session's scale."""
+    rows = list(rows)
+    known = references((row.session, row) for row in rows)
+    return {row.id: label(row, known, row.session) for row in rows}
+
+
+def lines(rows: Sequence[Measurement]) -> list[Line]:
+    """A line for each runtime, scheme and workload, in the order they first appear."""
+    found = labels(rows)
+    groups: dict[Group, dict[tuple[Architecture | None, str], Measurement]] = defaultdict(dict)
+    for row in rows:
+        work, subject = row.workload, row.subject
+        group = (subject.runtime, subject.scheme, work.batch, work.tokens, work.threads)
+        groups[group][subject.architecture, subject.source] = row  # the latest row counts
+    return [_line(group, groups, found) for group in sorted(groups, key=_order)]
+
+
+def _order(group: Group) -> tuple[object, ...]:
+    runtime, scheme, *workload = group
+    return *workload, runtime, scheme != "fp32", scheme
+
+
+def _line(
+    group: Group,
+    groups: dict[Group, dict[tuple[Architecture | None, str], Measurement]],
+    found: dict[str, Label],
+) -> Line:
+    runtime, scheme, batch, tokens, threads = group
+    here = groups[group]
+    floats = groups.get((runtime, "fp32", batch, tokens, threads), {})
+    gains = [
+        found[floats[key].id].latency_ms / found[row.id].latency_ms
+        for key, row in here.items()
+        if key in floats and scheme != "fp32"
+    ]
+    latencies = [found[row.id].latency_ms for row in here.values()]
+    return Line(
+        *group,
+        rows=len(here),
+        min_ms=min(latencies),
+        median_ms=median(latencies),
+        max_ms=max(latencies),
+        speed_up=median(gains) if gains else None,
+        error=median(found[row.id].error for row in here.values()),
+        noisy=sum(row.noisy for row in here.values()) / len(here),
+        shared=median(contention(row) for row in here.values()),
+    )
+
+
+def table(listed: Sequence[Line], title: str) -> Table:
+    """The lines for a person to read."""
+    drawn = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    drawn.add_column("runtime", no_wrap=True)
+    drawn.add_column("scheme", no_wrap=True)
+    several = len({(x.batch, x.tokens) for x in listed}) > 1
+    if several:
+        drawn.add_column("batch x tokens", justify="right")
+    for heading in ("rows", "min", "median", "max", "vs fp32", "± 95 %", "noisy"):
+        drawn.add_column(heading, justify="right")
+    for x in listed:
+        cells = [
+            x.runtime,
+            x.scheme,
+            *([f"{x.batch} x {x.tokens}"] if several else []),
+            str(x.rows),
+            f"{x.min_ms:.2f}",
+            f"{x.median_ms:.2f}",
+            f"{x.max_ms:.2f}",
+            f"{x.speed_up:.2f} x" if x.speed_up else "",
+            f"{x.error:.1%}",
+            f"{x.noisy:.0%}",
+        ]
+        drawn.add_row(*cells)
+    return drawn
+
+
+def as_json(rows: Sequence[Measurement]) -> dict[str, object]:
+    """The lines, and for each row its network, latency and error."""
+    found = labels(rows)
+    return {
+        "summary": [asdict(x) for x in lines(rows)],
+        "rows": [
+            {
+                "id": row.id,
+                "architecture": asdict(row.subject.architecture)
+                if row.subject.architecture
+                else None,
+                "source": row.subject.source,
+                "runtime": row.subject.runtime,
+                "scheme": row.subject.scheme,
+                "workload": asdict(row.workload),
+                **asdict(found[row.id]),
+                "samples": sum(len(run.subject.wall_ns) for run in row.runs),
+                "flags": list(row.flags),
+            }
+            for row in rows
+        ],
+    }

@@ -1,0 +1,202 @@
+"""Runs a plan: workers, blocks, rows into the ledger, noisy rows again. Draws nothing."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from bench.block import Answered, Order, Request
+from bench.plan import Block, Plan, Task, blocks
+from profiler.cpus import reserved_cpus
+from profiler.isolate import Worker, WorkerError, out_of_the_way
+from results.measurement import Measurement, Run
+from results.session import Session, row_key
+from results.stats import flags
+from results.writer import SessionWriter
+
+RETRIES = 2
+"""Times a noisy row is measured again, each time in a fresh process."""
+
+BLOCKS_A_WORKER = 40
+"""Then a fresh process, so that no allocator state lasts a whole sweep."""
+
+
+class Watch(Protocol):
+    """Who is told how the sweep goes."""
+
+    def begin(self, total: int, already: int, cpus: tuple[int, ...]) -> None: ...
+
+    def block(self, block: Block, retry: int) -> None: ...
+
+    def row(self, row: Measurement) -> None: ...
+
+    def failed(self, task: Task, why: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the workers run in."""
+
+    variables: Mapping[str, str]
+    pinned: bool
+    budget_s: float | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a sweep left behind."""
+
+    rows: list[Measurement] = field(default_factory=list)
+    failures: list[tuple[Task, str]] = field(default_factory=list)
+    status: str = "complete"
+
+
+@dataclass(slots=True)
+class Sweep:
+    """One run of a plan into one session."""
+
+    plan: Plan
+    session: Session
+    writer: SessionWriter
+    setting: Setting
+    watch: Watch
+    outcome: Outcome = field(default_factory=Outcome)
+    _workers: dict[str, tuple[Worker, int]] = field(default_factory=dict)
+    _began: float = field(default_factory=time.monotonic)
+    _longest_s: float = 0.0
+
+    def run(self, done: Mapping[str, str], noisy: Mapping[str, str]) -> Outcome:
+        """Measure every task whose row key is not in `done`.
+
+        `noisy` gives, by row key, the id of an earlier row that a new one supersedes.
+        """
+        todo = [t for t in self.plan.tasks if self._key(t) not in done]
+        replaced = {t: noisy[self._key(t)] for t in todo if self._key(t) in noisy}
+        with ExitStack() as held:
+            cpus: tuple[int, ...] = ()
+            if self.setting.pinned:
+                cpus = held.enter_context(reserved_cpus(self.plan.device.threads))
+            held.enter_context(out_of_the_way(cpus))
+            held.callback(self._dismiss)
+            self.watch.begin(len(self.plan.tasks), len(self.plan.tasks) - len(todo), cpus)
+            for retry in range(RETRIES + 1):
+                todo = self._pass(todo, replaced, cpus, retry)
+        return self.outcome
+
+    def _key(self, task: Task) -> str:
+        return row_key(self.session, task)
+
+    def _pass(
+        self, todo: Sequence[Task], replaced: dict[Task, str], cpus: tuple[int, ...], retry: int
+    ) -> list[Task]:
+        """Every block once; returns the tasks whose rows came out noisy."""
+        again: list[Task] = []
+        if retry:
+            self._dismiss()
+        for number, block in enumerate(blocks(todo, self.plan.seed + retry)):
+            if self._out_of_time():
+                self.outcome.status = "budget"
+                return []
+            self.watch.block(block, retry)
+            began = time.monotonic()
+            for task, row in self._measure(block, number, cpus, replaced):
+                self.writer.append(row)
+                self.outcome.rows.append(row)
+                self.watch.row(row)
+                if row.noisy:
+                    again.append(task)
+                    replaced[task] = row.id
+            self._longest_s = max(self._longest_s, time.monotonic() - began)
+        return again
+
+    def _out_of_time(self) -> bool:
+        budget_s = self.setting.budget_s
+        spent_s = time.monotonic() - self._began
+        return budget_s is not None and spent_s + self._longest_s > budget_s
+
+    def _measure(
+        self, block: Block, number: int, cpus: tuple[int, ...], replaced: Mapping[Task, str]
+    ) -> Iterator[tuple[Task, Measurement]]:
+        """The rows of one block, from as many fresh processes as the procedure wants."""
+        processes = self.plan.procedure.processes
+        answers: dict[int, list[Answered]] = {}
+        for process in range(processes):
+            shuffle = self.plan.seed * 1_000_003 + number * 1_009 + process
+            try:
+                for answer in self._ask(block, shuffle, cpus, fresh=processes > 1):
+                    answers.setdefault(answer.index, []).append(answer)
+            except WorkerError as error:
+                self._dismiss()
+                for index in range(len(block.tasks)):
+                    answers.setdefault(index, []).append(Answered(index, failure=str(error)))
+        for index, found in sorted(answers.items()):
+            task = block.tasks[index]
+            failure = next((a.failure for a in found if a.failure), "")
+            if failure:
+                self.outcome.failures.append((task, failure))
+                self.watch.failed(task, failure)
+            else:
+                yield task, self._row(task, found, replaced.get(task, ""))
+
+    def _ask(
+        self, block: Block, shuffle: int, cpus: tuple[int, ...], *, fresh: bool
+    ) -> Iterator[Answered]:
+        request = Request(
+            runtime=block.runtime,
+            workload=block.workload,
+            procedure=self.plan.procedure,
+            orders=tuple(
+                Order(t.subject.architecture, t.subject.scheme, t.source) for t in block.tasks
+            ),
+            seed=self.plan.seed,
+            shuffle=shuffle,
+            cap=self.plan.cap,
+        )
+        patience_s = 120 + len(block.tasks) * 3 * (self.plan.procedure.most_seconds + 10)
+        worker = self._worker(block.runtime, cpus, fresh=fresh)
+        for answer in worker.ask(msgspec.to_builtins(request), patience_s):
+            yield msgspec.convert(answer, Answered)
+
+    def _worker(self, runtime: str, cpus: tuple[int, ...], *, fresh: bool) -> Worker:
+        worker, used = self._workers.pop(runtime, (None, 0))
+        if worker is not None and (fresh or used >= BLOCKS_A_WORKER):
+            worker.close()
+            worker = None
+        if worker is None:
+            worker, used = Worker("bench.worker", self.setting.variables, cpus), 0
+        self._workers[runtime] = (worker, used + 1)
+        return worker
+
+    def _dismiss(self) -> None:
+        """End all workers."""
+        for worker, _ in self._workers.values():
+            worker.close()
+        self._workers.clear()
+
+    def _row(self, task: Task, found: Sequence[Answered], supersedes: str) -> Measurement:
+        first = found[0]
+        runs: tuple[Run, ...] = tuple(a.run for a in found if a.run is not None)
+        if first.cold is None:
+            message = f"the worker answered no cold times for {task.subject}"
+            raise WorkerError(message)
+        row = Measurement(
+            id=self.writer.next_id,
+            session=self.session.id,
+            device=self.plan.device.name,
+            subject=task.subject,
+            workload=task.workload,
+            procedure=task.procedure,
+            runs=runs,
+            cold=first.cold,
+            seed=self.plan.seed,
+            model_bytes=first.model_bytes,
+            peak_rss_bytes=max(a.peak_rss_bytes for a in found),
+            isa=first.isa,
+            supersedes=supersedes,
+            measured_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        return replace(row, flags=flags(row))
