@@ -59,10 +59,20 @@ def source_of(path: Path) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """A foreign graph with its weights inside."""
+    """A foreign graph with its weights, read from where it lies."""
 
-    proto: bytes
+    path: Path
     initializers: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model_bytes(self) -> int:
+        """Of the file alone, without data files beside it."""
+        return self.path.stat().st_size
+
+    def lay_out(self, folder: Path) -> Path:
+        """Where it lies; nothing needs to be written."""
+        del folder
+        return self.path
 
 
 def build(
@@ -74,7 +84,7 @@ def build(
         BadInputError: the file is not what it should be, or the scheme does not fit the runtime.
     """
     if architecture is None:
-        return OnnxFile(Path(source.path).read_bytes())
+        return OnnxFile(Path(source.path))
     if takes == "graph":
         return _graph(architecture, scheme, source, seed)
     return _module(architecture, scheme, source, seed, cap)
@@ -115,5 +125,5 @@ def _module(
         return encoder
     from quant.dynamic import quantise_dynamic
 
-    del cap
-    return quantise_dynamic(encoder)
+    # fbgemm listens to no cap, oneDNN does
+    return quantise_dynamic(encoder, kernels="onednn" if cap else "")

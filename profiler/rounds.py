@@ -9,8 +9,9 @@ from profiler.timing import Call, Clocks, Pace, Tape, WarmUp, visit, warm_up
 from results.measurement import Procedure, Run
 from results.stats import half_width, log_ratios
 
-LOOKS = frozenset({6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256})
-"""Rounds after which the interval is looked at; few looks, since every look may stop too early."""
+LOOKS = frozenset({6, 9, 12, 17, 23, 30, 40, 56, 80, 113, 160, 226})
+"""Rounds after which the interval is looked at: few, since every look may stop too early, and
+such as let the interval leave out one more value at each end (6: none, 9: one, 12: two)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Procedure:
     """Above this the row is flagged and measured again."""
     least_rounds: int = 6
     """Six visits are the fewest whose extremes enclose the median with 95 % (binomial)."""
-    most_rounds: int = 24
+    most_rounds: int = 23
     most_seconds: float = 10.0
     """Longest time one subject may take in one process."""
     processes: int = 1

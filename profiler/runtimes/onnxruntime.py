@@ -1,6 +1,7 @@
-"""ONNX Runtime on the CPU. Weights arrive beside the graph and are not copied into it."""
+"""ONNX Runtime on the CPU. Weights lie beside the graph, shared by all sessions, not copied."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 from profiler.runtimes.runtime import INPUTS, Graph, Inputs, Prepared, Runtime, ThreadsError
@@ -31,18 +32,20 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         if stable:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        values = [ort.OrtValue.ortvalue_from_numpy(a) for a in graph.initializers.values()]
-        options.add_external_initializers(list(graph.initializers), values)
+        values = {n: ort.OrtValue.ortvalue_from_numpy(a) for n, a in graph.initializers.items()}
+        for name, value in values.items():
+            options.add_initializer(name, value)
         before = _own_threads()
-        session = ort.InferenceSession(graph.proto, options, providers=["CPUExecutionProvider"])
+        with TemporaryDirectory() as folder:
+            path = graph.lay_out(Path(folder))
+            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         _require_threads(before, _own_threads(), threads)
         feed = {i.name: getattr(inputs, i.name) for i in session.get_inputs() if i.name in INPUTS}
 
-        def run(_kept_alive: object = values) -> object:
+        def run(_kept_alive: object = (graph, values)) -> object:
             return session.run(None, feed)[0]
 
-        held = sum(a.nbytes for a in graph.initializers.values())
-        return Prepared(run, model_bytes=len(graph.proto) + held)
+        return Prepared(run, model_bytes=graph.model_bytes)
 
 
 def _own_threads() -> int | None:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,10 +87,14 @@ class Graph(Protocol):
     """The `graph` kind of model: what `quant.graph` emits, or a file's bytes."""
 
     @property
-    def proto(self) -> bytes: ...
+    def initializers(self) -> Mapping[str, NDArray[Any]]:
+        """Weights that are not in the file; empty when all are."""
 
     @property
-    def initializers(self) -> Mapping[str, NDArray[np.generic]]: ...
+    def model_bytes(self) -> int: ...
+
+    def lay_out(self, folder: Path) -> Path:
+        """The path of a model file, in `folder` if it must be written first."""
 
 
 def refusal(name: str, cap: str) -> str:

@@ -1,0 +1,83 @@
+"""From the sizes of an encoder, a scheme and weights to an ONNX model. Knows no runtime."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from quant.blocks import Blocks
+from quant.nodes import OUTSIDE, Nodes, Weight, with_weights
+from quant.scheme import Scheme
+from quant.weights import Weights
+from results.architecture import Architecture
+from results.errors import BadInputError
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+OUTPUT = "last_hidden_state"
+LARGEST_FILE = (1 << 31) - 1
+"""Bytes; protobuf can say no more in one message."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A model without its weights (some kilobytes), and the weights.
+
+    Inputs: int64 (batch, tokens), three of them; a mask of 1 for a token and 0 for padding.
+    Output: float32 (batch, tokens, hidden).
+    """
+
+    architecture: Architecture
+    scheme: Scheme
+    proto: bytes
+    """A serialised onnx.ModelProto whose initialisers are declared but absent."""
+    initializers: dict[str, Weight]
+    """Contiguous arrays under the names the model declares."""
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights, as stored in this scheme."""
+        return sum(values.nbytes for values in self.initializers.values())
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes of the weights and of what is said about them."""
+        return len(self.proto) + self.weight_bytes
+
+    def lay_out(self, folder: Path) -> Path:
+        """Write the model without its weights, so that sessions can share them.
+
+        Hand each of `initializers` to `SessionOptions.add_initializer` and open the returned
+        path: the session then reads the arrays where they are, so they must outlive it; the
+        folder need not. ONNX Runtime only insists that the file which is said to hold the weights
+        exists. (`add_external_initializers` works without files, with a copy of every weight.)
+        """
+        path = folder / "encoder.onnx"
+        path.write_bytes(self.proto)
+        (folder / OUTSIDE).touch()
+        return path
+
+
+def emit(architecture: Architecture, scheme: Scheme, weights: Weights) -> Graph:
+    """The encoder as ONNX: post-LN BERT (Devlin et al., NAACL 2019) without its pooler."""
+    nodes = Nodes("encoder")
+    for name in INPUTS:
+        nodes.input(name, ("batch", "tokens"))
+    integers = weights.integers(architecture) if scheme.weight_bits == 8 else {}  # noqa: PLR2004
+    blocks = Blocks(nodes, weights.tensors(architecture), integers)
+    mask = blocks.mask()
+    x = blocks.embeddings()
+    for index, layer in enumerate(architecture.layers):
+        x = blocks.layer(x, mask, layer, f"encoder.layer.{index}")
+    blocks.unflattened(x, architecture.hidden)
+    nodes.output(OUTPUT, ("batch", "tokens", architecture.hidden))
+    proto = nodes.model(architecture=str(architecture), scheme=scheme.name)
+    return Graph(architecture, scheme, proto, nodes.weights)
+
+
+def save(graph: Graph, path: Path) -> None:
+    """Write one .onnx file with the weights inside: any runtime opens it."""
+    size = graph.model_bytes
+    if size > LARGEST_FILE:
+        raise BadInputError(
+            f"{path.name} would be {size / 1e9:.1f} GB, and an ONNX file cannot hold more than "
+            f"{LARGEST_FILE / 1e9:.1f} GB: choose a smaller architecture or an int8 scheme"
+        )
+    path.write_bytes(with_weights(graph.proto, graph.initializers).SerializeToString())

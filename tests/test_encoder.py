@@ -1,0 +1,159 @@
+"""The encoder is Hugging Face's BertModel, and where that one cannot go, it is still BERT."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+from transformers import AutoTokenizer, BertConfig, BertModel
+
+from nas.encoder import Encoder
+from results.architecture import Architecture
+from results.errors import BadInputError
+from tests.written_bert import ARCHITECTURES, batch, bert, lively, plain_linear
+
+SENTENCES = [
+    "The river flooded the lower fields last spring.",
+    "Latency is what the user feels.",
+    "A cat.",
+    "In 1912 the committee published its third report on the harbour and the trade of its quays.",
+]
+PLAIN = [
+    Architecture.uniform(1, 16, 1, 16, 8),
+    Architecture.uniform(3, 48, 4, 48, 96),
+    Architecture.uniform(2, 60, 12, 60, 33),
+]
+
+
+def tensors(feed: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values) for name, values in feed.items()}
+
+
+@torch.no_grad()
+def hugging_face(a: Architecture) -> BertModel:
+    """Random in every tensor, biases and LayerNorm too."""
+    config = BertConfig(
+        hidden_size=a.hidden,
+        num_hidden_layers=a.depth,
+        num_attention_heads=a.layers[0].heads,
+        intermediate_size=a.layers[0].ffn,
+        attn_implementation="eager",
+    )
+    model = BertModel(config).eval()
+    generator = torch.Generator().manual_seed(3)
+    for name, value in model.named_parameters():
+        value.normal_(1.0 if name.endswith("LayerNorm.weight") else 0.0, 0.2, generator=generator)
+    return model
+
+
+def weights_of(model: BertModel) -> dict[str, np.ndarray]:
+    return {name: value.detach().numpy() for name, value in model.named_parameters()}
+
+
+@pytest.mark.parametrize("a", PLAIN, ids=str)
+@torch.no_grad()
+def test_it_is_hugging_face_s_bert_padding_and_pooler_included(a: Architecture) -> None:
+    theirs, feed = hugging_face(a), tensors(batch(a))
+    ours = Encoder(a, weights_of(theirs)).eval()
+
+    for model in (ours, theirs):
+        model.double()  # rounding out of the way, nothing is left to differ
+    hidden, expected = ours(**feed), theirs(**feed)
+
+    assert_close(hidden, expected.last_hidden_state, atol=1e-12, rtol=0)
+    assert_close(ours.pool(hidden), expected.pooler_output, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("a", PLAIN, ids=str)
+@torch.no_grad()
+def test_in_float32_it_is_hugging_face_s_bert_to_five_digits(a: Architecture) -> None:
+    theirs, feed = hugging_face(a), tensors(batch(a))
+
+    hidden = Encoder(a, weights_of(theirs)).eval()(**feed)
+
+    assert_close(hidden, theirs(**feed).last_hidden_state, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_any_sizes_make_the_bert_that_was_written_down(name: str) -> None:
+    a = ARCHITECTURES[name]
+    weights, feed = lively(a), batch(a, min(9, a.positions))
+
+    made = Encoder(a, weights, pooler=False).eval().double()(**tensors(feed)).numpy()
+
+    np.testing.assert_allclose(made, bert(a, weights, feed, plain_linear), atol=1e-9, rtol=0)
+
+
+@pytest.mark.weights
+@torch.no_grad()
+def test_real_weights_read_real_sentences_as_in_hugging_face(minilm: Path) -> None:
+    from nas import checkpoint
+
+    theirs = BertModel.from_pretrained(minilm, attn_implementation="eager").eval()
+    feed = AutoTokenizer.from_pretrained(minilm)(SENTENCES, padding=True, return_tensors="pt")
+    ours = checkpoint.load(minilm)
+
+    hidden, expected = ours(**feed), theirs(**feed)
+
+    there = feed["attention_mask"].bool()
+    assert 2 < expected.last_hidden_state[there].abs().max()
+    assert_close(hidden[there], expected.last_hidden_state[there], atol=1e-5, rtol=0)
+    assert_close(ours.pool(hidden), expected.pooler_output, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_what_is_not_said_is_one_sentence_without_padding() -> None:
+    a = ARCHITECTURES["plain"]
+    encoder = Encoder(a, lively(a), pooler=False).eval()
+    ids = tensors(batch(a))["input_ids"]
+
+    said = encoder(ids, torch.ones_like(ids), torch.zeros_like(ids))
+
+    assert_close(encoder(ids), said)
+
+
+def test_a_fresh_encoder_is_as_random_as_bert_was() -> None:
+    a = Architecture.uniform(1, 64, 4, 64, 256)
+
+    weights = Encoder(a).weights()
+
+    for name, values in weights.items():
+        if name.endswith("LayerNorm.weight"):
+            assert (values == 1).all()
+        elif name.endswith("bias"):
+            assert (values == 0).all()
+        else:
+            assert 0.015 < values.std() < 0.025
+
+
+def test_it_counts_its_parameters_as_its_architecture_does() -> None:
+    for a in ARCHITECTURES.values():
+        assert a.parameters == sum(p.numel() for p in Encoder(a).parameters())
+
+
+def test_weights_taken_out_and_put_back_make_the_same_encoder_with_memory_of_its_own() -> None:
+    a = ARCHITECTURES["no two layers alike"]
+    first = Encoder(a)
+
+    second = Encoder(a, first.weights())
+
+    for name, values in second.weights().items():
+        assert np.array_equal(first.weights()[name], values)
+        assert not np.shares_memory(first.weights()[name], values)
+
+
+def test_a_missing_and_a_misshapen_weight_are_named() -> None:
+    a = ARCHITECTURES["plain"]
+    weights, name = lively(a), "encoder.layer.1.attention.self.key.bias"
+
+    with pytest.raises(BadInputError, match=rf"lack {name}; give a tensor of shape \(24,\)"):
+        Encoder(a, {n: x for n, x in weights.items() if n != name}, pooler=False)
+    with pytest.raises(BadInputError, match=rf"{name} has shape \(1,\) where \(24,\) is needed"):
+        Encoder(a, weights | {name: np.zeros(1, np.float32)}, pooler=False)
+
+
+def test_an_encoder_without_pooler_says_so() -> None:
+    with pytest.raises(BadInputError, match="has no pooler"):
+        Encoder(ARCHITECTURES["plain"], pooler=False).pool(torch.zeros(1, 2, 24))
