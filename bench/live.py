@@ -30,6 +30,7 @@ class Live:
     _bar: Progress = field(init=False)
     _task: TaskID = field(init=False)
     _arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=200))
+    _told: set[str] = field(default_factory=set)
     _noisy: int = 0
     _total: int = 0
 
@@ -76,7 +77,11 @@ class Live:
         self._bar.refresh()
 
     def failed(self, task: Task, why: str) -> None:
-        self._bar.console.print(f"not measured: {task.subject.architecture}: {why}")
+        """Tell each reason once: what ails one network often ails them all."""
+        if why not in self._told:
+            self._told.add(why)
+            what = task.subject.architecture or task.subject.source
+            self._bar.console.print(f"not measured: {task.subject.runtime} {what}: {why}")
 
     def end(self) -> None:
         """Leave the last state on the screen."""

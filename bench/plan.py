@@ -14,7 +14,7 @@ from results.measurement import Procedure, Subject, Workload
 BLOCK = 6
 """Networks measured side by side. The anchor costs one more visit a round, so 1/6 of the time."""
 
-BLOCK_BYTES = 400_000_000
+BLOCK_BYTES = 300_000_000
 """Float32 weights of the networks of one block, together: keeps a sweep's memory flat."""
 
 

@@ -28,10 +28,13 @@ def engine() -> str:
     raise BadInputError(_none(*wanted))
 
 
-def quantise_dynamic(module: "nn.Module", kernels: str = "") -> "nn.Module":
+def quantise_dynamic(
+    module: "nn.Module", kernels: str = "", *, in_place: bool = False
+) -> "nn.Module":
     """A copy of the module, in eval mode, whose linear layers are int8; the rest stays float32.
 
-    `kernels`: which of torch's to use; those of `engine()` where none are named.
+    `kernels`: which of torch's to use; those of `engine()` where none are named. `in_place`
+    changes the module itself, for a caller who has no more use for it.
 
     Weights: int8, symmetric, one scale per output channel. Activations: uint8 per tensor, found
     anew in every call; but for qnnpack torch uses seven of the eight bits, so that no kernel
@@ -49,7 +52,7 @@ def quantise_dynamic(module: "nn.Module", kernels: str = "") -> "nn.Module":
             warnings.simplefilter("ignore")  # torch.ao announces its end in every call
             from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
-            twin = copy.deepcopy(module).eval()
+            twin = (module if in_place else copy.deepcopy(module)).eval()
             rule = {nn.Linear: per_channel_dynamic_qconfig}
             quantize_dynamic(twin, rule, inplace=True)  # type: ignore[no-untyped-call]
             return twin.eval()  # the swapped-in layers say they are training
