@@ -1,13 +1,13 @@
 """Latency against work, fp32 beside int8, as a PNG or as one HTML page that needs nothing else."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.summary import labels
 from results.errors import BadInputError
 from results.measurement import Measurement
+from results.stats import Label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,9 +53,8 @@ def require_format(path: Path) -> None:
         raise BadInputError(message)
 
 
-def points(rows: Sequence[Measurement]) -> list[dict[str, object]]:
-    """What is drawn: one point a row whose network is known, fastest first."""
-    found = labels(rows)
+def points(rows: Sequence[Measurement], found: Mapping[str, Label]) -> list[dict[str, object]]:
+    """What is drawn: one point a row whose network is known."""
     drawn = []
     for row in rows:
         architecture = row.subject.architecture
@@ -76,10 +75,10 @@ def points(rows: Sequence[Measurement]) -> list[dict[str, object]]:
     return sorted(drawn, key=lambda p: str(p["runtime"]) + str(p["scheme"]) + str(p["network"]))
 
 
-def draw(rows: Sequence[Measurement], device: str, path: Path) -> None:
-    """Write the chart to `path`."""
+def draw(rows: Sequence[Measurement], found: Mapping[str, Label], device: str, path: Path) -> None:
+    """Write the chart to `path`; `found` are the labels by row id."""
     require_format(path)
-    drawn = points(rows)
+    drawn = points(rows, found)
     if not drawn:
         raise BadInputError("--plot: the rows have no known networks to draw against MACs")
     title = f"Latency of sub-encoders on {device}"

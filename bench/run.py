@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,16 +16,19 @@ from rich.console import Console
 from bench.live import Live
 from bench.plan import Block, Plan, Task
 from bench.request import Asked, plan_of
+from bench.summary import Scaled, lines, scaled, table
 from bench.summary import as_json as summary_json
-from bench.summary import lines, table
 from bench.sweep import Outcome, Setting, Sweep, Watch
 from profiler.device import CAPS, this_host
 from profiler.environment import read_environment, read_hardware
 from profiler.isolate import stable_variables
 from results.errors import BadInputError
 from results.measurement import Measurement
-from results.session import Session, row_key, session_id
+from results.session import Session, key_at, place, session_id
 from results.store import Ledger
+
+WORTH_SAYING = 0.01
+"""A drift of the machine below this is not mentioned."""
 
 
 class Silent:
@@ -60,7 +64,18 @@ def run(asked: Asked, *, plot: Path | None, as_json: bool) -> None:
     setting = Setting(variables, plan.device.pin, asked.budget_s)
     outcome = _sweep(ledger, plan, session, setting, watch, (done, noisy))
     rows = _rows(ledger, plan, session)
-    _report(rows, outcome, plan, plot, talk, as_json=as_json)
+    scale = scaled(ledger.measurements(), session)
+    _report(Found(rows, scale, outcome, plan), plot, talk, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is to be reported."""
+
+    rows: list[Measurement]
+    scale: Scaled
+    outcome: Outcome
+    plan: Plan
 
 
 def _variables(plan: Plan) -> dict[str, str]:
@@ -90,12 +105,11 @@ def _already(
     """Row keys of the plan that need no new row, and those whose noisy row may be superseded."""
     if resume is False:
         return {}, {}
-    keys = {row_key(session, task) for task in plan.tasks}
+    keys = _planned(session, plan)
     sessions = None if resume else _unfinished(ledger, plan)
     done: dict[str, str] = {}
     noisy: dict[str, str] = {}
-    for found, row in ledger.measurements(current=True):
-        key = row_key(found, row)
+    for key, found, row in _keyed(ledger):
         if key in keys and (sessions is None or found.id in sessions):
             done.pop(key, None)
             noisy.pop(key, None)
@@ -158,42 +172,58 @@ def _terminable() -> Iterator[None]:
 
 def _rows(ledger: Ledger, plan: Plan, session: Session) -> list[Measurement]:
     """The current row of every task of the plan, from this session and those it went on from."""
-    keys = {row_key(session, task) for task in plan.tasks}
-    current: dict[str, Measurement] = {}
-    for found, row in ledger.measurements(current=True):
-        key = row_key(found, row)
-        if key in keys:
-            current[key] = row
+    keys = _planned(session, plan)
+    current = {key: row for key, _, row in _keyed(ledger) if key in keys}
     return list(current.values())
 
 
-def _report(
-    rows: list[Measurement],
-    outcome: Outcome,
-    plan: Plan,
-    plot: Path | None,
-    talk: Console,
-    *,
-    as_json: bool,
-) -> None:
+def _planned(session: Session, plan: Plan) -> set[str]:
+    where = place(session)
+    return {key_at(where, task) for task in plan.tasks}
+
+
+def _keyed(ledger: Ledger) -> Iterator[tuple[str, Session, Measurement]]:
+    """Every current row with its session and row key."""
+    places: dict[str, str] = {}
+    for session, row in ledger.measurements(current=True):
+        where = places.get(session.id) or places.setdefault(session.id, place(session))
+        yield key_at(where, row), session, row
+
+
+def _report(found: Found, plot: Path | None, talk: Console, *, as_json: bool) -> None:
+    rows, labels, plan, outcome = found.rows, found.scale.labels, found.plan, found.outcome
     if not rows:
         why = outcome.failures[0][1] if outcome.failures else "the time budget was too short"
         raise BadInputError(f"nothing was measured: {why}")
     if as_json:
-        report = {"device": plan.device.name, "status": outcome.status, **summary_json(rows)}
-        print(json.dumps(report))  # noqa: T201 - this is what --json is for
+        told = {"device": plan.device.name, "status": outcome.status, "drift": found.scale.drift}
+        print(json.dumps({**told, **summary_json(rows, labels)}))  # noqa: T201 - the output
     else:
         talk.print()
-        talk.print(table(lines(rows), f"{plan.device.name}, latency in ms, {len(rows)} rows"))
-    if outcome.status == "budget":
-        left = len(plan.tasks) - len(rows)
-        talk.print(f"time budget used up, {left} rows left: the same command goes on from here")
-    if outcome.failures:
-        talk.print(f"{len(outcome.failures)} rows could not be measured; see above")
+        title = f"{plan.device.name}, latency in ms, {len(rows)} rows"
+        talk.print(table(lines(rows, labels), title))
+    for sentence in _remarks(found):
+        talk.print(sentence)
     if plot is not None:
         from bench.chart import draw
 
-        draw(rows, plan.device.name, plot)
+        draw(rows, labels, plan.device.name, plot)
         talk.print(f"chart: {plot}")
     if outcome.failures:
         raise SystemExit(1)
+
+
+def _remarks(found: Found) -> Iterator[str]:
+    """What the table does not say."""
+    shift = found.scale.drift
+    if shift is not None and found.scale.sessions > 1 and abs(shift) >= WORTH_SAYING:
+        yield (
+            f"by its anchors this machine was {abs(shift):.1%} "
+            f"{'slower' if shift > 0 else 'faster'} than in its median session of "
+            f"{found.scale.sessions}; the latencies are given in the time of that one"
+        )
+    if found.outcome.status == "budget":
+        left = len(found.plan.tasks) - len(found.rows)
+        yield f"time budget used up, {left} rows left: the same command goes on from here"
+    if found.outcome.failures:
+        yield f"{len(found.outcome.failures)} rows could not be measured; see above"

@@ -1,7 +1,7 @@
 """What a sweep found, as a table and as JSON: per runtime and scheme, from rows alone."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -9,7 +9,8 @@ from rich.table import Table
 
 from results.architecture import Architecture
 from results.measurement import Measurement
-from results.stats import Label, contention, label, references
+from results.session import Session, place
+from results.stats import Label, contention, drift, label, references
 
 Group = tuple[str, str, int, int, int]
 """Runtime, scheme, batch, tokens, threads."""
@@ -38,16 +39,38 @@ class Line:
     """Median wall time over CPU time."""
 
 
-def labels(rows: Iterable[Measurement]) -> dict[str, Label]:
-    """The label of every row by id, each on its session's scale."""
-    rows = list(rows)
-    known = references((row.session, row) for row in rows)
-    return {row.id: label(row, known, row.session) for row in rows}
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """Labels on the common scale of all sessions of one machine in one condition."""
+
+    labels: dict[str, Label]
+    """By row id."""
+    sessions: int
+    drift: float | None
+    """How much slower than on the scale the machine was in the session asked about."""
 
 
-def lines(rows: Sequence[Measurement]) -> list[Line]:
-    """A line for each runtime, scheme and workload, in the order they first appear."""
-    found = labels(rows)
+def scaled(found: Iterable[tuple[Session, Measurement]], session: Session) -> Scaled:
+    """The labels of all rows taken where `session` was."""
+    here = place(session)
+    places = {session.id: here}
+    rows = []
+    for taken, row in found:
+        if taken.id not in places:
+            places[taken.id] = place(taken)
+        if places[taken.id] == here:
+            rows.append(row)
+    known = references((here, row) for row in rows)
+    own = [row for row in rows if row.session == session.id]
+    return Scaled(
+        {row.id: label(row, known, here) for row in rows},
+        len({row.session for row in rows}),
+        drift(own, known, here),
+    )
+
+
+def lines(rows: Sequence[Measurement], found: Mapping[str, Label]) -> list[Line]:
+    """A line for each runtime, scheme and workload; `found` are the labels by row id."""
     groups: dict[Group, dict[tuple[Architecture | None, str], Measurement]] = defaultdict(dict)
     for row in rows:
         work, subject = row.workload, row.subject
@@ -64,7 +87,7 @@ def _order(group: Group) -> tuple[object, ...]:
 def _line(
     group: Group,
     groups: dict[Group, dict[tuple[Architecture | None, str], Measurement]],
-    found: dict[str, Label],
+    found: Mapping[str, Label],
 ) -> Line:
     runtime, scheme, batch, tokens, threads = group
     here = groups[group]
@@ -115,11 +138,10 @@ def table(listed: Sequence[Line], title: str) -> Table:
     return drawn
 
 
-def as_json(rows: Sequence[Measurement]) -> dict[str, object]:
+def as_json(rows: Sequence[Measurement], found: Mapping[str, Label]) -> dict[str, object]:
     """The lines, and for each row its network, latency and error."""
-    found = labels(rows)
     return {
-        "summary": [asdict(x) for x in lines(rows)],
+        "summary": [asdict(x) for x in lines(rows, found)],
         "rows": [
             {
                 "id": row.id,

@@ -14,7 +14,7 @@ from bench.plan import Block, Plan, Task, blocks
 from profiler.cpus import reserved_cpus
 from profiler.isolate import Worker, WorkerError, out_of_the_way
 from results.measurement import Measurement, Run
-from results.session import Session, row_key
+from results.session import Session, key_at, place
 from results.stats import flags
 from results.writer import SessionWriter
 
@@ -74,8 +74,10 @@ class Sweep:
 
         `noisy` gives, by row key, the id of an earlier row that a new one supersedes.
         """
-        todo = [t for t in self.plan.tasks if self._key(t) not in done]
-        replaced = {t: noisy[self._key(t)] for t in todo if self._key(t) in noisy}
+        where = place(self.session)
+        keys = {task: key_at(where, task) for task in self.plan.tasks}
+        todo = [task for task in self.plan.tasks if keys[task] not in done]
+        replaced = {task: noisy[keys[task]] for task in todo if keys[task] in noisy}
         with ExitStack() as held:
             cpus: tuple[int, ...] = ()
             if self.setting.pinned:
@@ -86,9 +88,6 @@ class Sweep:
             for retry in range(RETRIES + 1):
                 todo = self._pass(todo, replaced, cpus, retry)
         return self.outcome
-
-    def _key(self, task: Task) -> str:
-        return row_key(self.session, task)
 
     def _pass(
         self, todo: Sequence[Task], replaced: dict[Task, str], cpus: tuple[int, ...], retry: int

@@ -15,7 +15,7 @@ from statistics import fmean, median
 from results.measurement import Measurement, Run, Series
 
 AnchorKey = tuple[str, str, str, str, str]
-"""Scale (a session or a fingerprint), runtime, scheme, workload, anchor."""
+"""Scale, runtime, scheme, workload, anchor."""
 
 TAIL_NEEDS = {0.9: 64, 0.95: 130, 0.99: 662}
 """Samples below which a tail percentile says nothing (MLPerf loadgen, early-stopping bound)."""
@@ -105,14 +105,32 @@ def anchor_key(measurement: Measurement, scale: str) -> AnchorKey:
 
 
 def references(rows: Iterable[tuple[str, Measurement]]) -> dict[AnchorKey, float]:
-    """The anchor's level per scale, in ns: the median over all visits of all rows on that scale.
+    """The anchor's level on each scale, in ns: the median over sessions of their medians.
 
-    `rows` are pairs of a scale (a session id, say) and a row.
+    `rows` are pairs of a scale (a machine in one condition, say) and a row. The same machine is
+    some per cent faster or slower from session to session; the anchors show by how much, and
+    rows on one scale are all given in the time of its median session.
     """
-    levels: dict[AnchorKey, list[int]] = defaultdict(list)
+    levels: dict[AnchorKey, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for scale, row in rows:
-        levels[anchor_key(row, scale)] += anchor_levels(row)
-    return {key: float(median(found)) for key, found in levels.items() if found}
+        levels[anchor_key(row, scale)][row.session] += anchor_levels(row)
+    return {
+        key: float(median(median(found) for found in by_session.values()))
+        for key, by_session in levels.items()
+        if all(by_session.values())
+    }
+
+
+def drift(
+    rows: Iterable[Measurement], references: Mapping[AnchorKey, float], scale: str
+) -> float | None:
+    """How much slower the anchors of these rows were than on their scale: 0.03 is 3 % slower."""
+    ratios = [
+        math.log(median(levels) / references[key])
+        for row in rows
+        if (levels := anchor_levels(row)) and (key := anchor_key(row, scale)) in references
+    ]
+    return math.expm1(median(ratios)) if ratios else None
 
 
 def half_width(values: Sequence[float], confidence: float = 0.95) -> float:

@@ -13,7 +13,7 @@ import pandas as pd
 from results import stats
 from results.errors import BadInputError
 from results.measurement import Measurement
-from results.session import Session
+from results.session import Session, place
 from results.store import Ledger
 
 Rows = Iterable[tuple[Session, Measurement]]
@@ -47,15 +47,16 @@ SUFFIXES = (".csv", ".parquet", ".json")
 def frame(rows: Ledger | Rows) -> pd.DataFrame:
     """One line per row, in the order given; all rows of a ledger that are current.
 
-    `latency_ms` and `error` are the row's label, on the anchor's level in its session.
+    `latency_ms` and `error` are the row's label, on the scale of all sessions at its place.
     """
     given = list(rows.measurements(current=True) if isinstance(rows, Ledger) else rows)
-    levels = stats.references((session.id, row) for session, row in given)
+    scales = {session.id: place(session) for session, _ in given}
+    levels = stats.references((scales[session.id], row) for session, row in given)
     fingerprints = {session.id: session.environment.fingerprint for session, _ in given}
     records = [
         _names(session, row)
         | _shape(row)
-        | _latency(row, stats.label(row, levels, session.id))
+        | _latency(row, stats.label(row, levels, scales[session.id]))
         | _circumstances(session, row)
         | {"fingerprint": fingerprints[session.id]}
         for session, row in given

@@ -12,6 +12,7 @@ from results.measurement import Cold, Measurement, Procedure, Run, Series, Subje
 from results.stats import (
     anchor_key,
     contention,
+    drift,
     flags,
     half_width,
     label,
@@ -76,12 +77,29 @@ def test_a_reference_puts_the_label_on_another_scale() -> None:
     assert 2.0 == pytest.approx(label(slow_day, reference, "best").latency_ms)
 
 
-def test_references_are_medians_over_all_rows_of_a_scale() -> None:
-    rows = [
-        row(Run(series([[1000]] * 3), series([[level]] * 3), "a")) for level in (100, 200, 900)
-    ]
+def with_anchor(level: int, session: str) -> Measurement:
+    return row(Run(series([[1000]] * 3), series([[level]] * 3), "a"), session=session)
 
-    assert {anchor_key(rows[0], "s"): 200.0} == references(("s", r) for r in rows)
+
+def test_references_are_medians_of_the_sessions_on_a_scale() -> None:
+    rows = [with_anchor(100, "one")] * 5 + [with_anchor(200, "two"), with_anchor(900, "three")]
+
+    assert {anchor_key(rows[0], "here"): 200.0} == references(("here", r) for r in rows)
+
+
+def test_sessions_on_other_scales_do_not_meet() -> None:
+    rows = [("here", with_anchor(100, "one")), ("there", with_anchor(900, "two"))]
+
+    assert {100.0, 900.0} == set(references(rows).values())
+
+
+def test_drift_says_how_much_slower_a_session_was() -> None:
+    rows = [with_anchor(100, "one"), with_anchor(200, "two"), with_anchor(220, "three")]
+    known = references(("here", r) for r in rows)
+
+    assert 0.1 == pytest.approx(drift([rows[2]], known, "here"))
+    assert -0.5 == pytest.approx(drift([rows[0]], known, "here"))
+    assert drift([rows[0]], {}, "here") is None
 
 
 def test_wall_time_counts_where_cpu_time_is_not_latency() -> None:

@@ -11,6 +11,7 @@ import pytest
 from results import stats
 from results.errors import BadInputError
 from results.measurement import Cold, Procedure, Run, Series, Subject, Workload
+from results.session import place
 from results.store import Ledger
 from results.table import COLUMNS, frame, json_lines, write
 from tests.ledger_rows import ENVIRONMENT, TINY, UNEVEN, measurement, session
@@ -89,8 +90,8 @@ def test_the_latency_is_the_label_on_the_level_of_the_session_s_anchor() -> None
 
     table = frame(rows)
 
-    levels = stats.references((s.id, row) for s, row in rows)
-    labels = [stats.label(row, levels, s.id) for s, row in rows]
+    levels = stats.references((place(s), row) for s, row in rows)
+    labels = [stats.label(row, levels, place(s)) for s, row in rows]
     assert [label.latency_ms for label in labels] == list(table["latency_ms"])
     assert [label.error for label in labels] == list(table["error"])
     assert {("cpu", True)} == set(zip(table["clock"], table["anchored"], strict=True))
