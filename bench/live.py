@@ -16,10 +16,23 @@ from rich.progress import (
 
 from bench.plan import Block, Task
 from results.measurement import Measurement
-from results.stats import contention
+from results.stats import contention, interrupted_share
 
 BUSY = 1.1
 """Wall time over CPU time from which a CPU is shared with somebody."""
+
+
+def noise(row: Measurement) -> str:
+    """How much the row was disturbed, in two words.
+
+    One thread that computes needs as much CPU time as wall time; several wait for each other, so
+    there only interruptions tell.
+    """
+    if row.workload.threads == 1:
+        busy = contention(row)
+        return "quiet" if busy < BUSY else f"CPU shared {busy:.1f} x"
+    cut = interrupted_share(row)
+    return "quiet" if cut < BUSY - 1 else f"{cut:.0%} interrupted"
 
 
 @dataclass(slots=True)
@@ -71,9 +84,8 @@ class Live:
         self._noisy += row.noisy
         seconds = self._arrivals[-1] - self._arrivals[0]
         rate = f"{60 * (len(self._arrivals) - 1) / seconds:.0f}/min" if seconds else ""
-        busy = contention(row)
-        state = "quiet" if busy < BUSY else f"shared CPU ({busy:.1f} x)"
-        self._bar.update(self._task, advance=1, rate=rate, state=f"{state}, {self._noisy} noisy")
+        state = f"{noise(row)}, {self._noisy} noisy"
+        self._bar.update(self._task, advance=1, rate=rate, state=state)
         self._bar.refresh()
 
     def failed(self, task: Task, why: str) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from bench.live import Live
 from bench.plan import Block, Plan, Task
 from bench.request import Asked, plan_of
-from bench.summary import Scaled, lines, scaled, table
+from bench.summary import Scaled, lines, scaled, tables
 from bench.summary import as_json as summary_json
 from bench.sweep import Outcome, Setting, Sweep, Watch
 from profiler.device import CAPS, this_host
@@ -199,9 +199,9 @@ def _report(found: Found, plot: Path | None, talk: Console, *, as_json: bool) ->
         told = {"device": plan.device.name, "status": outcome.status, "drift": found.scale.drift}
         print(json.dumps({**told, **summary_json(rows, labels)}))  # noqa: T201 - the output
     else:
-        talk.print()
-        title = f"{plan.device.name}, latency in ms, {len(rows)} rows"
-        talk.print(table(lines(rows, labels), title))
+        for table in tables(lines(rows, labels), plan.device.name):
+            talk.print()
+            talk.print(table)
     for sentence in _remarks(found):
         talk.print(sentence)
     if plot is not None:

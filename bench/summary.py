@@ -1,7 +1,7 @@
 """What a sweep found, as a table and as JSON: per runtime and scheme, from rows alone."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -111,31 +111,31 @@ def _line(
     )
 
 
-def table(listed: Sequence[Line], title: str) -> Table:
-    """The lines for a person to read."""
-    drawn = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    drawn.add_column("runtime", no_wrap=True)
-    drawn.add_column("scheme", no_wrap=True)
-    several = len({(x.batch, x.tokens) for x in listed}) > 1
-    if several:
-        drawn.add_column("batch x tokens", justify="right")
-    for heading in ("rows", "min", "median", "max", "vs fp32", "± 95 %", "noisy"):
-        drawn.add_column(heading, justify="right")
-    for x in listed:
-        cells = [
-            x.runtime,
-            x.scheme,
-            *([f"{x.batch} x {x.tokens}"] if several else []),
-            str(x.rows),
-            f"{x.min_ms:.2f}",
-            f"{x.median_ms:.2f}",
-            f"{x.max_ms:.2f}",
-            f"{x.speed_up:.2f} x" if x.speed_up else "",
-            f"{x.error:.1%}",
-            f"{x.noisy:.0%}",
-        ]
-        drawn.add_row(*cells)
-    return drawn
+def tables(listed: Sequence[Line], device: str) -> Iterator[Table]:
+    """The lines for a person to read, a table for each workload."""
+    for work in dict.fromkeys((x.batch, x.tokens, x.threads) for x in listed):
+        batch, tokens, threads = work
+        several = f", {threads} threads" if threads > 1 else ""
+        drawn = Table(
+            title=f"{device}: latency in ms, batch {batch} of {tokens} tokens{several}",
+            title_justify="left",
+            box=None,
+            padding=(0, 2, 0, 0),
+        )
+        drawn.add_column("runtime", no_wrap=True)
+        drawn.add_column("scheme", no_wrap=True)
+        for heading in ("rows", "min", "median", "max", "vs fp32", "± 95 %", "noisy"):
+            drawn.add_column(heading, justify="right", no_wrap=True)
+        for x in listed:
+            if (x.batch, x.tokens, x.threads) == work:
+                drawn.add_row(*_cells(x))
+        yield drawn
+
+
+def _cells(x: Line) -> tuple[str, ...]:
+    times = (f"{ms:.2f}" for ms in (x.min_ms, x.median_ms, x.max_ms))
+    gain = f"{x.speed_up:.2f} x" if x.speed_up else ""
+    return x.runtime, x.scheme, str(x.rows), *times, gain, f"{x.error:.1%}", f"{x.noisy:.0%}"
 
 
 def as_json(rows: Sequence[Measurement], found: Mapping[str, Label]) -> dict[str, object]:

@@ -56,12 +56,13 @@ class Pace:
     """How long one visit lasts. The defaults are decisions; see docs/measurement.md.
 
     After another model ran, the first calls are up to 70 % slower: its weights must come back
-    into the caches. 2 ms of calls are thrown away for that; then come the samples.
+    into the caches. 2 ms of calls are thrown away for that; then come the samples. A second
+    sample of a slow model costs a quarter of the sweep and makes no row repeat better.
     """
 
     primer_ns: int = 2_000_000
     sample_ns: int = 3_000_000
-    least_samples: int = 2
+    least_samples: int = 1
 
 
 def visit(run: Call, tape: Tape, pace: Pace, clocks: Clocks) -> None:

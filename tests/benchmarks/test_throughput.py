@@ -1,7 +1,6 @@
 """How many sub-encoders a minute, and in how much memory: `make bench` prints the figures."""
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -32,7 +31,6 @@ def test_sub_encoders_a_minute_in_both_onnxruntime_precisions(
         found = {
             "networks a minute": round(networks / minutes, 1),
             "worker peak MiB": max(row.peak_rss_bytes for row in rows) >> 20,
-            "parent peak MiB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10,
             "noisy rows": sum(row.noisy for row in rows),
         }
         benchmark.extra_info.update(found)
