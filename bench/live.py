@@ -55,10 +55,11 @@ class Live:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[now]}"),
             console=self.console,
             auto_refresh=False,
         )
-        self._task = self._bar.add_task("rows", total=1, rate="", state="")
+        self._task = self._bar.add_task("rows", total=1, rate="", state="", now="")
 
     def begin(self, total: int, already: int, cpus: tuple[int, ...]) -> None:
         self._total = total
@@ -76,7 +77,7 @@ class Live:
         again = " again" if retry else ""
         if retry:
             self._bar.update(self._task, total=self._total + self._noisy)
-        self._bar.update(self._task, state=f"{block.runtime}{again}: {what} ...")
+        self._bar.update(self._task, now=f"{block.runtime}{again}: {what} ...")
         self._bar.refresh()
 
     def row(self, row: Measurement) -> None:

@@ -126,6 +126,34 @@ def test_a_deployed_profile_leaves_the_environment_alone(small: Path) -> None:
     assert "MALLOC_TRIM_THRESHOLD_" not in session.environment.settings.variables
 
 
+def test_noisy_rows_are_measured_again_in_fresh_processes(small: Path) -> None:
+    done = profile(small, "--arch", "one.json", "--runtime", "onnxruntime", "--scheme", "fp32",
+                   "--target-error", 0.1, "--json")  # fmt: skip
+
+    assert 0 == done.returncode, done.stderr
+    rows = [row for _, row in Ledger(small / "results/data").measurements()]
+    assert 1 < len(rows) <= 3
+    assert len(rows) == len({row.runs[0].pid for row in rows})
+    assert all(row.noisy for row in rows[:-1])
+    assert ["", *(row.id for row in rows[:-1])] == [row.supersedes for row in rows]
+    assert [rows[-1].id] == [row["id"] for row in json.loads(done.stdout)["rows"]]
+
+
+def test_a_time_budget_ends_the_run_in_time_to_go_on_later(small: Path) -> None:
+    def run(*more: str) -> dict[str, Any]:
+        return measured(
+            profile(small, "--arch", "small.txt", "--runtime", "onnxruntime", "--json", *more)
+        )
+
+    first = run("--time-budget", "1s")
+    second = run()
+
+    assert "budget" == first["status"]
+    assert 0 < len(first["rows"]) < 72
+    assert ("complete", 72) == (second["status"], len(second["rows"]))
+    assert {r["id"] for r in first["rows"]} <= {r["id"] for r in second["rows"]}
+
+
 def started(folder: Path, *more: object) -> subprocess.Popen[bytes]:
     command = [
         sys.executable, "-m", "bench.cli", "profile", "--device", "cpu-any", "--arch", "small.txt",
