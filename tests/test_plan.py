@@ -73,6 +73,15 @@ def test_networks_of_a_block_are_neighbours_in_work(
     assert all(before[1] <= after[0] for before, after in pairwise(ranges))
 
 
+def test_a_block_of_small_networks_is_full_and_no_more() -> None:
+    networks = [Network(Architecture.uniform(1, 12 * n, 12, 12 * n, 64)) for n in range(1, 21)]
+    tasks = tasks_for(networks, {"torch": ["fp32"]}, (Workload(),), Procedure())
+
+    sizes = sorted(len(block.tasks) for block in blocks(tasks, 0))
+
+    assert [2, BLOCK, BLOCK, BLOCK] == sizes
+
+
 def test_the_seed_decides_the_order_of_blocks() -> None:
     networks = [Network(Architecture.uniform(1, 12 * n, 12, 12 * n, 64)) for n in range(1, 60)]
     tasks = tasks_for(networks, RUNTIMES, (Workload(),), Procedure())

@@ -118,6 +118,16 @@ def test_another_number_of_threads_than_asked_for_is_an_error(
         )
 
 
+def test_onnxruntime_must_start_the_threads_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = load_runtime("onnxruntime")
+    monkeypatch.setattr("profiler.runtimes.onnxruntime._own_threads", lambda: 5)
+
+    with pytest.raises(ThreadsError, match="started 0 threads, not 1"):
+        output(runtime, "fp32", threads=2)
+
+
 def test_two_threads_are_really_started_by_onnxruntime() -> None:
     assert output(load_runtime("onnxruntime"), "fp32", threads=2) is not None
 

@@ -119,6 +119,14 @@ def test_a_steady_model_leaves_after_the_fewest_rounds(clock: HandClock) -> None
     assert procedure.least_rounds == len(run.subject.visits)
 
 
+def test_no_model_leaves_before_the_fewest_rounds(clock: HandClock) -> None:
+    procedure, tools = rotation(clock, least_rounds=9)
+
+    (run,) = measure([Candidate(clock.takes(then=2 * MS))], procedure, tools)
+
+    assert 9 == len(run.subject.visits)
+
+
 def test_a_restless_model_stays_until_its_rounds_are_used_up(clock: HandClock) -> None:
     rng = random.Random(1)
 
