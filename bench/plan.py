@@ -107,6 +107,14 @@ def blocks(tasks: Iterable[Task], seed: int) -> list[Block]:
     return [block for chunk in chunks for block in _by_runtime(chunk)]
 
 
+def by_network(block: Block) -> list[Block]:
+    """The block taken apart: one for each of its networks, in all its schemes."""
+    parts: dict[tuple[object, str], list[Task]] = {}
+    for task in block.tasks:
+        parts.setdefault((task.subject.architecture, task.subject.source), []).append(task)
+    return [Block(block.runtime, block.workload, tuple(tasks)) for tasks in parts.values()]
+
+
 def _work(task: Task) -> tuple[Workload, int]:
     architecture = task.subject.architecture
     return task.workload, architecture.macs(task.workload.tokens) if architecture else 0

@@ -151,8 +151,9 @@ def _sweep(
             )
             print(f"bench: {message}", file=sys.stderr)  # noqa: T201
             raise SystemExit(130) from None
+        finally:
+            watch.end()
         writer.end("budget" if outcome.status == "budget" else "complete")
-    watch.end()
     return outcome
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from bench.block import Answered, Order, Request
-from bench.plan import Block, Plan, Task, blocks
+from bench.plan import Block, Plan, Task, blocks, by_network
 from profiler.cpus import reserved_cpus
 from profiler.isolate import Worker, WorkerError, out_of_the_way
 from results.measurement import Measurement, Run
@@ -130,8 +130,13 @@ class Sweep:
                     answers.setdefault(answer.index, []).append(answer)
             except WorkerError as error:
                 self._dismiss()
+                if len(alone := by_network(block)) > 1:  # find out which of them it was
+                    for part in alone:
+                        yield from self._measure(part, number, cpus, replaced)
+                    return
                 for index in range(len(block.tasks)):
                     answers.setdefault(index, []).append(Answered(index, failure=str(error)))
+                break
         for index, found in sorted(answers.items()):
             task = block.tasks[index]
             failure = next((a.failure for a in found if a.failure), "")

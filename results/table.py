@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from contextlib import suppress
+from math import nan
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -30,6 +31,8 @@ COLUMNS = {
     "clock": "str",
     "anchored": "bool",
     **dict.fromkeys(("wall_median_ms", "cpu_min_ms", "cpu_median_ms"), "float64"),
+    # Not a number where the samples are too few to say.
+    **dict.fromkeys(("wall_p90_ms", "wall_p95_ms", "wall_p99_ms"), "float64"),
     **dict.fromkeys(("samples", "processes"), "int64"),
     "profile": "str",
     "noisy": "bool",
@@ -141,6 +144,7 @@ def _latency(row: Measurement, label: stats.Label) -> dict[str, Any]:
         "wall_median_ms": median(wall) / 1e6,
         "cpu_min_ms": min(cpu) / 1e6,
         "cpu_median_ms": median(cpu) / 1e6,
+        **{f"wall_p{q * 100:.0f}_ms": _tail_ms(wall, q) for q in stats.TAIL_NEEDS},
         "samples": len(wall),
         "processes": len(row.runs),
         "profile": row.procedure.profile,
@@ -150,6 +154,11 @@ def _latency(row: Measurement, label: stats.Label) -> dict[str, Any]:
         "load_ms": row.cold.load_ns / 1e6,
         "first_ms": row.cold.first_ns / 1e6,
     }
+
+
+def _tail_ms(wall_ns: list[int], q: float) -> float:
+    found = stats.percentile(wall_ns, q)
+    return nan if found is None else found / 1e6
 
 
 def _circumstances(session: Session, row: Measurement) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -126,19 +127,6 @@ def test_a_deployed_profile_leaves_the_environment_alone(small: Path) -> None:
     assert "MALLOC_TRIM_THRESHOLD_" not in session.environment.settings.variables
 
 
-def test_noisy_rows_are_measured_again_in_fresh_processes(small: Path) -> None:
-    done = profile(small, "--arch", "one.json", "--runtime", "onnxruntime", "--scheme", "fp32",
-                   "--target-error", 0.1, "--json")  # fmt: skip
-
-    assert 0 == done.returncode, done.stderr
-    rows = [row for _, row in Ledger(small / "results/data").measurements()]
-    assert 1 < len(rows) <= 3
-    assert len(rows) == len({row.runs[0].pid for row in rows})
-    assert all(row.noisy for row in rows[:-1])
-    assert ["", *(row.id for row in rows[:-1])] == [row.supersedes for row in rows]
-    assert [rows[-1].id] == [row["id"] for row in json.loads(done.stdout)["rows"]]
-
-
 def test_a_time_budget_ends_the_run_in_time_to_go_on_later(small: Path) -> None:
     def run(*more: str) -> dict[str, Any]:
         return measured(
@@ -195,6 +183,23 @@ def test_two_profilers_at_once_both_finish_and_tear_no_row(small: Path) -> None:
     assert [0, 0] == [one.wait(timeout=180) for one in both]
     ledger = Ledger(small / "results/data")
     assert 144 == len(list(ledger.measurements(current=True)))
+    assert () == ledger.damage
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_what_was_written(small: Path) -> None:
+    bench_command = shlex.join([sys.executable, "-m", "bench.cli", "profile"])
+    options = "--device cpu-any --arch small.txt --runtime onnxruntime --target-error 40"
+    limited = f"ulimit -f 24; exec {bench_command} {options}"  # files of 24 KiB at the most
+
+    done = subprocess.run(
+        ["/bin/bash", "-c", limited], cwd=small, capture_output=True, text=True, check=False
+    )
+
+    assert 2 == done.returncode
+    assert "everything measured before is kept" in done.stderr
+    assert 1 == done.stderr.count("\n")
+    ledger = Ledger(small / "results/data")
+    assert 0 < len(list(ledger.measurements())) < 72
     assert () == ledger.damage
 
 

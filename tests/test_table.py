@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 
 import pandas as pd
@@ -82,6 +83,17 @@ def test_times_are_taken_over_the_samples_of_every_process() -> None:
     times = [found[name] * 1e6 for name in ("wall_median_ms", "cpu_min_ms", "cpu_median_ms")]
     assert pytest.approx([30, 8, 19]) == times
     assert (5, 2) == (found["samples"], found["processes"])
+
+
+def test_tails_are_told_only_where_the_samples_allow() -> None:
+    of = session()
+    wall = tuple(range(1, 131))
+    series = Series(wall, wall, (0,) * 130, (0,) * 130, (130,))
+
+    found = only(frame([(of, measurement(of, runs=(Run(series),)))]))
+
+    tails = [found[f"wall_p{q}_ms"] * 1e6 for q in (90, 95, 99)]
+    assert pytest.approx([117, 124, nan], nan_ok=True) == tails
 
 
 def test_the_latency_is_the_label_on_the_level_of_the_session_s_anchor() -> None:
