@@ -120,23 +120,16 @@ class Sweep:
     def _measure(
         self, block: Block, number: int, cpus: tuple[int, ...], replaced: Mapping[Task, str]
     ) -> Iterator[tuple[Task, Measurement]]:
-        """The rows of one block, from as many fresh processes as the procedure wants."""
-        processes = self.plan.procedure.processes
-        answers: dict[int, list[Answered]] = {}
-        for process in range(processes):
-            shuffle = self.plan.seed * 1_000_003 + number * 1_009 + process
-            try:
-                for answer in self._ask(block, shuffle, cpus, fresh=processes > 1):
-                    answers.setdefault(answer.index, []).append(answer)
-            except WorkerError as error:
-                self._dismiss()
-                if len(alone := by_network(block)) > 1:  # find out which of them it was
-                    for part in alone:
-                        yield from self._measure(part, number, cpus, replaced)
-                    return
-                for index in range(len(block.tasks)):
-                    answers.setdefault(index, []).append(Answered(index, failure=str(error)))
-                break
+        """The rows of one block; when it kills its worker, of its networks one by one."""
+        try:
+            answers = self._answers(block, number, cpus)
+        except WorkerError as error:
+            self._dismiss()
+            if len(alone := by_network(block)) > 1:  # find out which of them it was
+                for part in alone:
+                    yield from self._measure(part, number, cpus, replaced)
+                return
+            answers = {i: [Answered(i, failure=str(error))] for i in range(len(block.tasks))}
         for index, found in sorted(answers.items()):
             task = block.tasks[index]
             failure = next((a.failure for a in found if a.failure), "")
@@ -145,6 +138,18 @@ class Sweep:
                 self.watch.failed(task, failure)
             else:
                 yield task, self._row(task, found, replaced.get(task, ""))
+
+    def _answers(
+        self, block: Block, number: int, cpus: tuple[int, ...]
+    ) -> dict[int, list[Answered]]:
+        """What as many fresh processes as the procedure wants say of each task."""
+        processes = self.plan.procedure.processes
+        answers: dict[int, list[Answered]] = {}
+        for process in range(processes):
+            shuffle = self.plan.seed * 1_000_003 + number * 1_009 + process
+            for answer in self._ask(block, shuffle, cpus, fresh=processes > 1):
+                answers.setdefault(answer.index, []).append(answer)
+        return answers
 
     def _ask(
         self, block: Block, shuffle: int, cpus: tuple[int, ...], *, fresh: bool
