@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +19,7 @@ from profiler.cpus import allowed_cpus
 from profiler.rounds import Candidate, Instruments, measure
 from profiler.runtimes.runtime import Prepared, Runtime, load_runtime, random_inputs
 from results.architecture import Architecture
+from results.errors import BadInputError
 from results.measurement import Cold, Contention, Procedure, Run, Workload
 
 if TYPE_CHECKING:
@@ -77,12 +79,15 @@ class _Loaded:
 def serve(request: dict[str, object], answer: Answer) -> None:
     """Measure a block and answer one `row` for each order."""
     asked = msgspec.convert(request, Request)
-    for found in measure_block(asked):
+    for found in measure_block(asked, lambda: answer({"event": "alive"})):
         answer({"event": "row", **msgspec.to_builtins(found)})
 
 
-def measure_block(asked: Request) -> list[Answered]:
-    """Build and load every model of the block with its anchors, then measure them in rotation."""
+def measure_block(asked: Request, alive: Callable[[], None] = lambda: None) -> list[Answered]:
+    """Build and load every model of the block with its anchors, then measure them in rotation.
+
+    `alive` is called after every model that was loaded or warmed up and after every round.
+    """
     runtime = load_runtime(asked.runtime)
     loaded: dict[int, _Loaded] = {}
     answers: list[Answered] = []
@@ -94,16 +99,23 @@ def measure_block(asked: Request) -> list[Answered]:
             if stable:
                 loaded[index].candidate.anchor = _anchor(runtime, order, asked, anchors)
         except Exception as error:  # noqa: BLE001 - one bad model must not cost the others
-            answers.append(Answered(index, failure=f"{type(error).__name__}: {error}"))
+            answers.append(Answered(index, failure=_failure(error)))
             loaded.pop(index, None)
+        alive()
     before = read()
-    runs = _in_rotation([x.candidate for x in loaded.values()], asked)
+    runs = _in_rotation([x.candidate for x in loaded.values()], asked, alive)
     around = since(before)
     answers += [
         _answered(index, found, run, around)
         for (index, found), run in zip(loaded.items(), runs, strict=True)
     ]
     return answers
+
+
+def _failure(error: Exception) -> str:
+    """One line: our own sentences as they are, others with their kind."""
+    said = " ".join(str(error).split())[:300]
+    return said if isinstance(error, BadInputError) else f"{type(error).__name__}: {said}"
 
 
 def _load(runtime: Runtime, order: Order, asked: Request) -> _Loaded:
@@ -147,15 +159,22 @@ def _long_enough(architecture: Architecture, tokens: int) -> Architecture:
     return replace(architecture, positions=tokens)
 
 
-def _in_rotation(candidates: Sequence[Candidate], asked: Request) -> list[Run]:
+def _in_rotation(
+    candidates: Sequence[Candidate], asked: Request, alive: Callable[[], None]
+) -> list[Run]:
     """All in one rotation; each alone, one after another, in the `deployed` profile."""
     rng = random.Random(asked.shuffle)  # noqa: S311 - an order of visits, no secret
     if asked.procedure.profile == "deployed":
-        tools = Instruments(rng, clock="wall", between=lambda: None)
+        tools = Instruments(rng, clock="wall", level=median, between=alive)
         return [run for c in candidates for run in measure([c], asked.procedure, tools)]
     clock = "cpu" if asked.workload.threads == 1 else "wall"
+
+    def between() -> None:
+        gc.collect()
+        alive()
+
     with _no_collection():
-        return measure(candidates, asked.procedure, Instruments(rng, clock=clock))
+        return measure(candidates, asked.procedure, Instruments(rng, clock=clock, between=between))
 
 
 @contextlib.contextmanager

@@ -45,6 +45,9 @@ th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
 
 def require_format(path: Path) -> None:
     """Refuse a chart of a kind nobody can draw, before anything is measured."""
+    if path.is_dir():
+        message = f"--plot {path}: that is a folder; name a file in it"
+        raise BadInputError(message)
     if path.suffix not in FORMATS:
         message = f"--plot {path}: a chart ends in {' or '.join(FORMATS)}"
         raise BadInputError(message)
@@ -83,17 +86,24 @@ def draw(rows: Sequence[Measurement], found: Mapping[str, Label], device: str, p
         raise BadInputError("--plot: the rows have no known networks to draw against MACs")
     title = f"Latency of sub-encoders on {device}"
     figure = _figure(drawn, title)
-    if path.suffix == ".png":
-        figure.savefig(path, dpi=150)
-        return
+    try:
+        if path.suffix == ".png":
+            figure.savefig(path, dpi=150)
+        else:
+            path.write_text(_page(figure, title, drawn), encoding="utf-8")
+    except OSError as error:
+        message = f"cannot write --plot {path} ({error.strerror}); the rows are kept"
+        raise BadInputError(message) from None
+
+
+def _page(figure: "Figure", title: str, drawn: Sequence[dict[str, object]]) -> str:
     from jinja2 import Environment
 
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg")
     svg = buffer.getvalue()
     page = Environment(autoescape=True).from_string(PAGE)
-    html = page.render(title=title, svg=svg[svg.index("<svg") :], points=drawn)
-    path.write_text(html, encoding="utf-8")
+    return page.render(title=title, svg=svg[svg.index("<svg") :], points=drawn)
 
 
 def _figure(drawn: Sequence[dict[str, object]], title: str) -> "Figure":

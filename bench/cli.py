@@ -55,6 +55,10 @@ def main() -> None:
         _leave(str(error), 2)
     except typer.TyperException as error:
         _leave(f"{error.format_message().rstrip('.')}; see --help", 2)
+    except BrokenPipeError:
+        _leave("nobody reads the output any more", 1)
+    except (OSError, UnicodeEncodeError) as error:
+        _leave(f"{error}: mend that and run again; rows that were measured are kept", 2)
     except (KeyboardInterrupt, typer.Abort):
         _leave("stopped", 130)
     sys.exit(status if isinstance(status, int) else 0)

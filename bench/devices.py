@@ -1,6 +1,7 @@
 """`bench devices`: the targets, which of them this host can be and why not, and the host."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,10 +24,11 @@ def devices(
     """List the targets, tell which of them this host can be, and show its fingerprint."""
     from profiler.device import devices_file, load_devices, this_host
     from profiler.environment import read_environment
+    from profiler.isolate import stable_variables
 
     path = devices_file(file)
     listed = load_devices(path)
-    environment = read_environment()
+    environment = read_environment(stable_variables(os.environ, 1, {}))
     host = this_host(environment.hardware)
     verdicts = {name: verdict(device, host) for name, device in listed.items()}
     if as_json:
@@ -69,7 +71,7 @@ def _print(
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=False)
+    console = Console(markup=False, highlight=False)
     table = Table(title=f"Targets of {path}", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("device", "here", "threads", "tokens", "runtimes and what is missing"):
         table.add_column(heading, overflow="fold")

@@ -54,8 +54,8 @@ class Live:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[state]}"),
-            TextColumn("{task.fields[now]}"),
+            TextColumn("{task.fields[state]}", markup=False),
+            TextColumn("{task.fields[now]}", markup=False),
             console=self.console,
             auto_refresh=False,
         )

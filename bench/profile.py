@@ -51,7 +51,7 @@ def profile(
         int, typer.Option(help="Fresh processes each row is measured in; 3 or more for finalists.")
     ] = 1,
     time_budget: Annotated[
-        str | None, typer.Option(help="Stop after this long, e.g. 90s, 10m, 2h.")
+        str | None, typer.Option(help="Begin no further block after this long, e.g. 90s, 10m, 2h.")
     ] = None,
     deployed: Annotated[
         bool,
@@ -66,6 +66,9 @@ def profile(
             " [default: go on with an unfinished run of the same plan]",
         ),
     ] = None,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Pass over ledger lines that cannot be read.")
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Write a chart: latency against MACs, .png or .html.")
     ] = None,
@@ -91,7 +94,7 @@ def profile(
         deployed=deployed,
     )
     budget_s = parse_seconds("--time-budget", time_budget) if time_budget else None
-    asked = Asked(device, devices, chosen, results, resume=resume, budget_s=budget_s)
+    asked = Asked(device, devices, chosen, results, resume, budget_s, skip_damaged)
     if plot is not None:
         from bench.chart import require_format
 

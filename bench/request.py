@@ -59,6 +59,7 @@ class Asked:
     results: Path
     resume: bool | None
     budget_s: float | None
+    skip_damaged: bool = False
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:
@@ -164,7 +165,9 @@ def _require_known(option: str, wanted: tuple[str, ...], known: list[str], devic
 def _networks(chosen: Chosen, tokens: int) -> "list[Network]":
     from bench.plan import Network
 
-    found = [Network(a) for a in _architectures(chosen)] + [_network(m) for m in chosen.models]
+    named = [_network(model, chosen) for model in chosen.models]
+    found = [Network(a) for a in _architectures(chosen)]
+    found += {n.source.label: n for n in named}.values()  # the same file twice is one network
     for network in found:
         architecture = network.architecture
         if architecture is not None and tokens > architecture.positions:
@@ -201,34 +204,20 @@ def _architectures(chosen: Chosen) -> "tuple[Architecture, ...]":
     return space.sample_unique(np.random.default_rng(chosen.seed), chosen.samples)
 
 
-def _network(path: Path) -> "Network":
+def _network(path: Path, chosen: Chosen) -> "Network":
+    from bench.foreign import require_encoder_graph
     from bench.plan import Network
     from bench.subjects import source_of
-    from nas.checkpoint import architecture_of
+    from nas.checkpoint import architecture_of, load_weights
+    from quant.weights import TensorWeights
 
     source = source_of(path)
     if source.is_onnx:
-        _require_encoder_graph(path)
+        require_encoder_graph(path, chosen.batch, chosen.tokens)
         return Network(None, source)
-    return Network(architecture_of(path), source)
-
-
-def _require_encoder_graph(path: Path) -> None:
-    """Refuse a file that is no ONNX graph, or one that asks for more than token ids."""
-    import onnx
-
-    from profiler.runtimes.runtime import INPUTS
-
+    architecture = architecture_of(path)
     try:
-        graph = onnx.load(path, load_external_data=False).graph
-    except Exception as error:  # noqa: BLE001 - protobuf raises what it likes
-        message = f"{path} is no ONNX model ({type(error).__name__}): export it again"
-        raise BadInputError(message) from None
-    weights = {tensor.name for tensor in graph.initializer}
-    asked = [value.name for value in graph.input if value.name not in weights]
-    if "input_ids" not in asked or set(asked) - set(INPUTS):
-        message = (
-            f"{path} asks for {', '.join(asked) or 'nothing'}: a BERT-like encoder asks for "
-            f"{', '.join(INPUTS)}, or the first of them"
-        )
-        raise BadInputError(message)
+        TensorWeights(load_weights(path)).tensors(architecture)
+    except BadInputError as error:
+        raise BadInputError(f"{path}: {error}") from None
+    return Network(architecture, source)

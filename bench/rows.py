@@ -83,7 +83,7 @@ def rows(
 def _table(ledger: Ledger, *, current: bool) -> "pd.DataFrame":
     from results.table import frame
 
-    return frame(ledger.measurements(current=current))
+    return frame(ledger, current=current)
 
 
 def _chosen(table: "pd.DataFrame", wanted: _Wanted) -> "pd.DataFrame":

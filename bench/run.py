@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,19 +51,21 @@ def run(asked: Asked, *, plot: Path | None, as_json: bool) -> None:
     Raises:
         BadInputError: nothing could be measured as asked.
     """
-    talk = Console(stderr=as_json, highlight=False)
+    talk = Console(stderr=as_json, highlight=False, markup=False)
     plan, refused = plan_of(asked, this_host(read_hardware()))
     for sentence in refused:
         talk.print(f"left out: {sentence}")
-    ledger = Ledger(asked.results)
+    ledger = Ledger(asked.results, skip_damaged=asked.skip_damaged)
     ledger.require_writable()
     variables = _variables(plan)
     session = _session(plan, variables)
     done, noisy = _already(ledger, session, plan, resume=asked.resume)
+    if plot is not None and not any(task.subject.architecture for task in plan.tasks):
+        raise BadInputError("--plot draws networks against MACs, and an .onnx file's are unknown")
     watch = Silent() if as_json else Live(talk)
     setting = Setting(variables, plan.device.pin, asked.budget_s)
     outcome = _sweep(ledger, plan, session, setting, watch, (done, noisy))
-    rows = _rows(ledger, plan, session)
+    rows = _rows(ledger, plan, session, {*done.values(), *noisy.values()})
     scale = scaled(ledger.measurements(), session)
     _report(Found(rows, scale, outcome, plan), plot, talk, as_json=as_json)
 
@@ -80,7 +82,7 @@ class Found:
 
 def _variables(plan: Plan) -> dict[str, str]:
     if plan.procedure.profile == "deployed":
-        return dict(os.environ)
+        return dict(os.environ) | dict(CAPS.get(plan.cap, {}))
     return stable_variables(os.environ, plan.device.threads, CAPS.get(plan.cap, {}))
 
 
@@ -104,6 +106,8 @@ def _already(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Row keys of the plan that need no new row, and those whose noisy row may be superseded."""
     if resume is False:
+        for _ in ledger.measurements():
+            pass  # a ledger that cannot be read is told of before anything is measured
         return {}, {}
     keys = _planned(session, plan)
     sessions = None if resume else _unfinished(ledger, plan)
@@ -153,7 +157,7 @@ def _sweep(
             raise SystemExit(130) from None
         finally:
             watch.end()
-        writer.end("budget" if outcome.status == "budget" else "complete")
+        writer.end(outcome.status)
     return outcome
 
 
@@ -171,10 +175,16 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _rows(ledger: Ledger, plan: Plan, session: Session) -> list[Measurement]:
-    """The current row of every task of the plan, from this session and those it went on from."""
+def _rows(
+    ledger: Ledger, plan: Plan, session: Session, reused: Container[str]
+) -> list[Measurement]:
+    """The current row of every task of the plan: of this session, or one it found done."""
     keys = _planned(session, plan)
-    current = {key: row for key, _, row in _keyed(ledger) if key in keys}
+    current = {
+        key: row
+        for key, taken, row in _keyed(ledger)
+        if key in keys and (taken.id == session.id or row.id in reused)
+    }
     return list(current.values())
 
 

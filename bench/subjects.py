@@ -2,12 +2,13 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.foreign import data_files
 from results.architecture import Architecture
 from results.errors import BadInputError
 
@@ -45,7 +46,7 @@ class Source:
 
     @property
     def is_onnx(self) -> bool:
-        return self.path.endswith(".onnx")
+        return self.path.lower().endswith(".onnx")
 
 
 def source_of(path: Path) -> Source:
@@ -56,9 +57,18 @@ def source_of(path: Path) -> Source:
             f"{path} is neither an .onnx file nor a Hugging Face folder with model.safetensors"
         )
         raise BadInputError(message)
-    with weights.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-    return Source(str(path.resolve()), f"{path.resolve().name}@sha256:{found}")
+    source = Source(str(path.resolve()))
+    parts = [weights, *data_files(path)] if source.is_onnx else [weights]
+    found = _digest([part for part in parts if part.is_file()])
+    return Source(source.path, f"{path.resolve().name}@sha256:{found}")
+
+
+def _digest(files: Sequence[Path]) -> str:
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +127,12 @@ def _graph(architecture: Architecture, scheme: str, source: Source, seed: int) -
 def _module(
     architecture: Architecture, scheme: str, source: Source, seed: int, cap: str
 ) -> object:
-    from nas.checkpoint import load
     from nas.encoder import Encoder
 
     if source.path:
-        encoder = load(Path(source.path))
+        from nas.checkpoint import load_weights
+
+        encoder = Encoder(architecture, load_weights(Path(source.path)), pooler=False)
     else:
         tensors = _random(seed).tensors(architecture)
         encoder = Encoder(architecture, tensors, pooler=False)

@@ -13,6 +13,7 @@ from bench.block import Answered, Order, Request
 from bench.plan import Block, Plan, Task, blocks, by_network
 from profiler.cpus import reserved_cpus
 from profiler.isolate import Worker, WorkerError, out_of_the_way
+from results.lines import EndStatus
 from results.measurement import Measurement, Run
 from results.session import Session, key_at, place
 from results.stats import flags
@@ -20,6 +21,9 @@ from results.writer import SessionWriter
 
 RETRIES = 2
 """Times a noisy row is measured again, each time in a fresh process."""
+
+PATIENCE_S = 900
+"""Longest silence of a worker; it gives a sign of life after every warm-up and every round."""
 
 BLOCKS_A_WORKER = 40
 """Then a fresh process, so that no allocator state lasts a whole sweep."""
@@ -52,7 +56,7 @@ class Outcome:
 
     rows: list[Measurement] = field(default_factory=list)
     failures: list[tuple[Task, str]] = field(default_factory=list)
-    status: str = "complete"
+    status: EndStatus = "complete"
 
 
 @dataclass(slots=True)
@@ -87,6 +91,8 @@ class Sweep:
             self.watch.begin(len(self.plan.tasks), len(self.plan.tasks) - len(todo), cpus)
             for retry in range(RETRIES + 1):
                 todo = self._pass(todo, replaced, cpus, retry)
+        if self.outcome.failures and self.outcome.status == "complete":
+            self.outcome.status = "incomplete"
         return self.outcome
 
     def _pass(
@@ -165,9 +171,8 @@ class Sweep:
             shuffle=shuffle,
             cap=self.plan.cap,
         )
-        patience_s = 120 + len(block.tasks) * 3 * (self.plan.procedure.most_seconds + 10)
         worker = self._worker(block.runtime, cpus, fresh=fresh)
-        for answer in worker.ask(msgspec.to_builtins(request), patience_s):
+        for answer in worker.ask(msgspec.to_builtins(request), PATIENCE_S):
             yield msgspec.convert(answer, Answered)
 
     def _worker(self, runtime: str, cpus: tuple[int, ...], *, fresh: bool) -> Worker:

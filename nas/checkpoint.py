@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from results.architecture import LARGEST, Architecture, Layer
+from results.architecture import LARGEST, MOST_LAYERS, Architecture, Layer
 from results.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def _config(folder: Path) -> dict[str, object]:
 
 def _architecture(config: dict[str, object]) -> Architecture:
     hidden, depth = _size(config, "hidden_size"), _size(config, "num_hidden_layers")
+    if depth > MOST_LAYERS:
+        raise ValueError(f"num_hidden_layers is {depth}; at most {MOST_LAYERS} are read")
     heads = _per_layer(config, "num_attention_heads", depth)
     qkv = _per_layer({"qkv_size": hidden, **config}, "qkv_size", depth)
     ffn = _per_layer(config, "intermediate_size", depth)

@@ -16,7 +16,16 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import IO, Self
 
-PASSED_ON = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "VIRTUAL_ENV")
+PASSED_ON = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PYTHONPATH",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+)
 """What a worker of the `stable` profile inherits; everything else is left out."""
 
 ALLOCATOR = {
@@ -77,6 +86,8 @@ class Worker:
     def ask(self, request: Mapping[str, object], timeout_s: float) -> Iterator[dict[str, object]]:
         """Send one request; yield the answers up to and without the one that says `done`.
 
+        Answers that only say `alive` count as a sign of life and are not passed on.
+
         Raises:
             WorkerError: the worker died, or was silent for `timeout_s` seconds.
         """
@@ -89,7 +100,8 @@ class Worker:
         except OSError:
             raise WorkerError(self._obituary()) from None
         while (answer := self._line(stdout, timeout_s)).get("event") != "done":
-            yield answer
+            if answer.get("event") != "alive":
+                yield answer
 
     def _line(self, stdout: IO[bytes], timeout_s: float) -> dict[str, object]:
         deadline = time.monotonic() + timeout_s

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from profiler.timing import Call, Clocks, Pace, Tape, WarmUp, visit, warm_up
 from results.measurement import Procedure, Run
-from results.stats import half_width, log_ratios
+from results.stats import Level, half_width, log_ratios
 
-LOOKS = frozenset({6, 9, 12, 17, 23, 30, 40, 56, 80, 113, 160, 226})
+LOOKS = frozenset({6, 9, 12, 17, 23})
 """Rounds after which the interval is looked at: few, since every look may stop too early, and
 such as let the interval leave out one more value at each end (6: none, 9: one, 12: two)."""
 
@@ -21,10 +21,12 @@ class Instruments:
     rng: random.Random
     clock: str = "cpu"
     """`cpu` or `wall`: the one the interval is computed from."""
+    level: Level = min
+    """What stands for the samples of a visit there."""
     clocks: Clocks = field(default_factory=Clocks)
     pace: Pace = field(default_factory=Pace)
     between: Callable[[], object] = gc.collect
-    """Called after every round, outside all timing."""
+    """Called after every warm-up and every round, outside all timing."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ def measure(
     """
     for candidate in _with_anchors(candidates):
         candidate.warm = warm_up(candidate.run, tools.clocks)
+        tools.between()
     while staying := [c for c in candidates if not c.stopped_by]:
         slots = _with_anchors(staying)
         tools.rng.shuffle(slots)
@@ -59,7 +62,7 @@ def measure(
             visit(slot.run, slot.tape, tools.pace, tools.clocks)
             slot.spent_ns += tools.clocks.wall_ns() - start
         for candidate in staying:
-            candidate.stopped_by = _verdict(candidate, procedure, tools.clock)
+            candidate.stopped_by = _verdict(candidate, procedure, tools)
         tools.between()
     return [_run(c) for c in candidates]
 
@@ -70,16 +73,16 @@ def _with_anchors(candidates: Sequence[Candidate]) -> list[Candidate]:
     return [*candidates, *anchors.values()]
 
 
-def _verdict(candidate: Candidate, procedure: Procedure, clock: str) -> str:
+def _verdict(candidate: Candidate, procedure: Procedure, tools: Instruments) -> str:
     """Which rule ends the sampling of this candidate now; empty when none does."""
     rounds = len(candidate.tape.visits)
     if rounds < procedure.least_rounds:
         return ""
     over = rounds >= procedure.most_rounds
-    if (rounds in LOOKS or over) and (
-        half_width(log_ratios(_run(candidate), clock)) <= procedure.target_error
-    ):
-        return "target_error"
+    if rounds in LOOKS or over:
+        ratios = log_ratios(_run(candidate), tools.clock, tools.level)
+        if half_width(ratios) <= procedure.target_error:
+            return "target_error"
     if over:
         return "most_rounds"
     return "most_seconds" if candidate.spent_ns >= procedure.most_seconds * 1e9 else ""
@@ -94,7 +97,7 @@ def _run(candidate: Candidate) -> Run:
         anchor=_first_visits(anchor.tape, rounds).series() if anchor else None,
         anchor_name=anchor.name if anchor else "",
         warmup_calls=candidate.warm.calls,
-        steady=candidate.warm.steady,
+        steady=candidate.warm.steady and (anchor is None or anchor.warm.steady),
         stopped_by=candidate.stopped_by or "most_rounds",
     )
 

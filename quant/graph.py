@@ -72,12 +72,17 @@ def emit(architecture: Architecture, scheme: Scheme, weights: Weights) -> Graph:
     return Graph(architecture, scheme, proto, nodes.weights)
 
 
-def save(graph: Graph, path: Path) -> None:
+def save(graph: Graph, path: Path | str) -> None:
     """Write one .onnx file with the weights inside: any runtime opens it."""
+    path = Path(path)
     size = graph.model_bytes
     if size > LARGEST_FILE:
         raise BadInputError(
             f"{path.name} would be {size / 1e9:.1f} GB, and an ONNX file cannot hold more than "
             f"{LARGEST_FILE / 1e9:.1f} GB: choose a smaller architecture or an int8 scheme"
         )
-    path.write_bytes(with_weights(graph.proto, graph.initializers).SerializeToString())
+    whole = with_weights(graph.proto, graph.initializers).SerializeToString()
+    try:
+        path.write_bytes(whole)
+    except OSError as error:
+        raise BadInputError(f"cannot write {path} ({error.strerror}): choose another") from None

@@ -7,6 +7,10 @@ LARGEST = 1 << 20
 """No size of an encoder is larger; a typing error such as 3120000 is."""
 
 
+MOST_LAYERS = 1024
+"""No encoder is deeper, and a typing error would fill the memory."""
+
+
 def _require_size(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
         message = f"{name} must be a whole number from 1 to {LARGEST}, not {value!r}"
@@ -51,13 +55,16 @@ class Architecture:
     def __post_init__(self) -> None:
         for name in ("hidden", "vocab", "positions", "types"):
             _require_size(name, getattr(self, name))
-        if not self.layers:
-            raise ValueError("an encoder needs at least one layer")
+        if not 1 <= len(self.layers) <= MOST_LAYERS:
+            message = f"an encoder has 1 to {MOST_LAYERS} layers, not {len(self.layers)}"
+            raise ValueError(message)
 
     @classmethod
     def uniform(cls, depth: int, hidden: int, heads: int, qkv: int, ffn: int) -> "Architecture":
         """Every layer alike, with BERT's vocabulary and positions."""
-        _require_size("depth", depth)
+        if not 1 <= depth <= MOST_LAYERS:
+            message = f"depth must be from 1 to {MOST_LAYERS}, not {depth}"
+            raise ValueError(message)
         return cls(hidden, (Layer(heads, qkv, ffn),) * depth)
 
     @property

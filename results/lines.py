@@ -10,8 +10,8 @@ import msgspec
 from results.measurement import Measurement
 from results.session import SCHEMA, Session
 
-EndStatus = Literal["complete", "interrupted", "budget"]
-"""Everything planned was measured; a person stopped it; the time allowed ran out."""
+EndStatus = Literal["complete", "incomplete", "interrupted", "budget"]
+"""Everything planned was measured; something failed; a person stopped it; time ran out."""
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 """Turns a line of one schema, as plain JSON, into a line of the next."""

@@ -9,14 +9,14 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from results.architecture import Architecture, Layer
+from results.architecture import MOST_LAYERS, Architecture, Layer
 from results.errors import BadInputError
 from results.literal import load_json, load_literal
 from results.textfile import one_line, read_text
 
 Style = Literal["json", "seed"]
 
-MOST_LAYERS = 1024
+
 BERT_TABLES = (30522, 512, 2)
 """Vocabulary, positions and types of BERT uncased: what the seeds' notation takes for granted."""
 

@@ -8,7 +8,7 @@ and the median over visits is the label.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -16,6 +16,12 @@ from results.measurement import Measurement, Run, Series
 
 AnchorKey = tuple[str, str, str, str, str]
 """Scale, runtime, scheme, workload, anchor."""
+
+Level = Callable[[Sequence[int]], float]
+"""One number for the samples of a visit: `min`, or `median` in the deployed profile."""
+
+POLISHES = 100
+"""Rounds of the median polish; anchors that share few sessions settle slowly."""
 
 TAIL_NEEDS = {0.9: 64, 0.95: 130, 0.99: 662}
 """Samples below which a tail percentile says nothing (MLPerf loadgen, early-stopping bound)."""
@@ -39,7 +45,7 @@ class Label:
 def clock_of(measurement: Measurement) -> str:
     """CPU time where it equals latency: one thread, controlled environment; else wall time."""
     alone = measurement.workload.threads == 1 and measurement.procedure.profile == "stable"
-    return "cpu" if alone and min(measurement.runs[0].subject.cpu_ns) > 0 else "wall"
+    return "cpu" if alone else "wall"
 
 
 def label(
@@ -51,13 +57,15 @@ def label(
     profile are the plain median of wall time: no anchor, no minimum.
     """
     clock = clock_of(measurement)
-    if measurement.procedure.profile == "deployed":
-        walls = [math.log(w) for run in measurement.runs for w in run.subject.wall_ns]
-        return Label(math.exp(median(walls)) / 1e6, half_width(walls), clock, anchored=False)
-    per_run = [log_ratios(run, clock) for run in measurement.runs]
+    deployed = measurement.procedure.profile == "deployed"
+    level = median if deployed else min
+    per_run = [log_ratios(run, clock, level) for run in measurement.runs]
     centres = [median(ratios) for ratios in per_run]
     within = fmean(half_width(ratios) for ratios in per_run) / math.sqrt(len(per_run))
     error = max(within, (max(centres) - min(centres)) / 2)
+    if deployed:
+        walls = [ns for run in measurement.runs for ns in run.subject.wall_ns]
+        return Label(median(walls) / 1e6, error, clock, anchored=False)
     anchored = all(run.anchor is not None for run in measurement.runs)
     unit_ns = 1.0
     if anchored:
@@ -66,26 +74,26 @@ def label(
     return Label(math.exp(fmean(centres)) * unit_ns / 1e6, error, clock, anchored)
 
 
-def log_ratios(run: Run, clock: str) -> list[float]:
+def log_ratios(run: Run, clock: str, level: Level = min) -> list[float]:
     """Per visit, log(subject / anchor), or log(subject in ns) where there is no anchor."""
-    levels = visit_levels(run.subject, clock)
+    levels = visit_levels(run.subject, clock, level)
     if run.anchor is None:
         return [math.log(x) for x in levels]
-    beside = visit_levels(run.anchor, clock)
+    beside = visit_levels(run.anchor, clock, level)
     return [math.log(x / a) for x, a in zip(levels, beside, strict=True)]
 
 
-def visit_levels(series: Series, clock: str) -> list[int]:
-    """The smallest sample of each visit, in ns."""
+def visit_levels(series: Series, clock: str, level: Level = min) -> list[float]:
+    """One number for each visit, in ns: of its samples the smallest, or another `level`."""
     samples = series.cpu_ns if clock == "cpu" else series.wall_ns
     levels, start = [], 0
     for length in series.visits:
-        levels.append(min(samples[start : start + length]))
+        levels.append(level(samples[start : start + length]))
         start += length
     return levels
 
 
-def anchor_levels(measurement: Measurement) -> list[int]:
+def anchor_levels(measurement: Measurement) -> list[float]:
     """Every visit to the anchor in this row, in ns."""
     clock = clock_of(measurement)
     return [
@@ -105,20 +113,41 @@ def anchor_key(measurement: Measurement, scale: str) -> AnchorKey:
 
 
 def references(rows: Iterable[tuple[str, Measurement]]) -> dict[AnchorKey, float]:
-    """The anchor's level on each scale, in ns: the median over sessions of their medians.
+    """The anchor's level on each scale, in ns, as it is in the median session.
 
     `rows` are pairs of a scale (a machine in one condition, say) and a row. The same machine is
-    some per cent faster or slower from session to session; the anchors show by how much, and
-    rows on one scale are all given in the time of its median session.
+    some per cent faster or slower from session to session; the anchors show by how much. A
+    session slows all its anchors by one factor, whichever of them it measured, so
+    log level = anchor + session is fitted by median polish (Tukey, EDA, 11), the session effects
+    with median zero.
     """
-    levels: dict[AnchorKey, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    levels: dict[AnchorKey, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for scale, row in rows:
         levels[anchor_key(row, scale)][row.session] += anchor_levels(row)
-    return {
-        key: float(median(median(found) for found in by_session.values()))
-        for key, by_session in levels.items()
-        if all(by_session.values())
+    logs = {
+        key: {session: math.log(median(found)) for session, found in sessions.items() if found}
+        for key, sessions in levels.items()
     }
+    fitted: dict[AnchorKey, float] = {}
+    for scale in {key[0] for key, found in logs.items() if found}:
+        fitted |= _polished({key: logs[key] for key in logs if key[0] == scale and logs[key]})
+    return fitted
+
+
+def _polished(logs: Mapping[AnchorKey, Mapping[str, float]]) -> dict[AnchorKey, float]:
+    """Exp of the anchor effects of log level = anchor + session."""
+    session = dict.fromkeys((name for found in logs.values() for name in found), 0.0)
+    anchor: dict[AnchorKey, float] = {}
+    for _ in range(POLISHES):
+        anchor = {k: median(v - session[s] for s, v in found.items()) for k, found in logs.items()}
+        session = {
+            s: median(found[s] - anchor[k] for k, found in logs.items() if s in found)
+            for s in session
+        }
+        middle = median(session.values())
+        session = {s: effect - middle for s, effect in session.items()}
+    anchor = {k: median(v - session[s] for s, v in found.items()) for k, found in logs.items()}
+    return {key: math.exp(effect) for key, effect in anchor.items()}
 
 
 def drift(

@@ -7,7 +7,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from results.errors import BadInputError
 from results.lines import MIGRATIONS, End, EndStatus, Migration
 from results.measurement import Measurement
 from results.reader import Damage, Found, read
-from results.session import SESSION_ID, Session, key_at, place
+from results.session import SESSION_ID, Session
 from results.writer import SessionWriter, Write
 
 MONTH = re.compile(r"\d{6}")
@@ -91,25 +91,6 @@ class Ledger:
         for session, row in self._rows():
             if row.id not in hidden:
                 yield session, row
-
-    def done(self, keys: Iterable[str], *, noisy: bool = False) -> dict[str, str]:
-        """Which of these row keys have a current row, and the id of the last such row.
-
-        A noisy row counts only with `noisy`.
-        """
-        wanted, places, found = set(keys), dict[str, str](), dict[str, str]()
-        for session, row in self.measurements(current=True):
-            where = places.get(session.id) or places.setdefault(session.id, place(session))
-            if noisy or not row.noisy:
-                found[key_at(where, row)] = row.id
-        return {key: found[key] for key in found if key in wanted}
-
-    def unfinished(self, plan: str) -> Session | None:
-        """The last session with this plan, unless it was completed; one at work is no answer."""
-        for record in reversed(self.sessions()):
-            if record.session.plan == plan and record.status != "live":
-                return None if record.status == "complete" else record.session
-        return None
 
     def _paths(self) -> list[Path]:
         """The session files, in the order of their names, which is that of time."""

@@ -47,24 +47,38 @@ COLUMNS = {
 SUFFIXES = (".csv", ".parquet", ".json")
 
 
-def frame(rows: Ledger | Rows) -> pd.DataFrame:
-    """One line per row, in the order given; all rows of a ledger that are current.
+def frame(rows: Ledger | Rows, *, current: bool = True) -> pd.DataFrame:
+    """One line per row, in the order given; of a ledger the current ones, or all.
 
-    `latency_ms` and `error` are the row's label, on the scale of all sessions at its place.
+    `latency_ms` and `error` are the row's label, on the scale of all sessions at its place: a
+    ledger's rows all count for the scale, shown or not.
     """
-    given = list(rows.measurements(current=True) if isinstance(rows, Ledger) else rows)
-    scales = {session.id: place(session) for session, _ in given}
-    levels = stats.references((scales[session.id], row) for session, row in given)
+    given = list(rows.measurements(current=current) if isinstance(rows, Ledger) else rows)
+    every = rows.measurements() if isinstance(rows, Ledger) else given
+    scales = _Places()
+    levels = stats.references((scales[session], row) for session, row in every)
     fingerprints = {session.id: session.environment.fingerprint for session, _ in given}
     records = [
         _names(session, row)
         | _shape(row)
-        | _latency(row, stats.label(row, levels, scales[session.id]))
+        | _latency(row, stats.label(row, levels, scales[session]))
         | _circumstances(session, row)
         | {"fingerprint": fingerprints[session.id]}
         for session, row in given
     ]
     return pd.DataFrame(records, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+class _Places:
+    """The place of each session, worked out once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def __getitem__(self, session: Session) -> str:
+        if session.id not in self._known:
+            self._known[session.id] = place(session)
+        return self._known[session.id]
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import onnx
+import psutil
 import pytest
 
 from results.store import Ledger
@@ -142,6 +144,44 @@ def test_a_time_budget_ends_the_run_in_time_to_go_on_later(small: Path) -> None:
     assert {r["id"] for r in first["rows"]} <= {r["id"] for r in second["rows"]}
 
 
+def has_more_than_avx2() -> bool:
+    import cpuinfo
+
+    flags = set(cpuinfo.get_cpu_info().get("flags", []))
+    return "avx2" in flags and bool(flags & {"avx512f", "avx_vnni"})
+
+
+@pytest.mark.skipif(not has_more_than_avx2(), reason="needs a CPU with more than AVX2")
+def test_a_cap_is_applied_and_what_cannot_be_capped_is_left_out(small: Path) -> None:
+    done = bench(small, "profile", "--device", "cpu-avx2", "--arch", "one.json",
+                 "--target-error", 40, "--json")  # fmt: skip
+
+    assert {"torch"} == {row["runtime"] for row in measured(done)["rows"]}
+    assert "left out: onnxruntime cannot be held to avx2" in done.stderr
+    for session, row in Ledger(small / "results/data").measurements():
+        assert "AVX2" == row.isa
+        assert "AVX2" == session.environment.settings.variables["ONEDNN_MAX_CPU_ISA"]
+
+
+def test_the_worker_runs_on_the_cpu_that_was_announced(small: Path) -> None:
+    done = profile(small, "--arch", "one.json", "--runtime", "onnxruntime", "--scheme", "fp32")
+
+    ((_, row),) = Ledger(small / "results/data").measurements()
+    assert f"1 rows on CPU {row.runs[0].cpus[0]}\n" in done.stdout
+
+
+def test_only_rows_of_this_run_are_reported(small: Path) -> None:
+    def run(*more: str) -> dict[str, Any]:
+        options = ("--runtime", "onnxruntime", "--scheme", "fp32", "--json")
+        return measured(profile(small, "--arch", "small.txt", *options, *more))
+
+    everything = {row["id"] for row in run()["rows"]}
+    part = run("--no-resume", "--time-budget", "0.4s")
+
+    assert 0 < len(part["rows"]) < 36
+    assert not everything & {row["id"] for row in part["rows"]}
+
+
 def started(folder: Path, *more: object) -> subprocess.Popen[bytes]:
     command = [
         sys.executable, "-m", "bench.cli", "profile", "--device", "cpu-any", "--arch", "small.txt",
@@ -164,8 +204,11 @@ def wait_for_rows(folder: Path, count: int) -> None:
 def test_a_killed_run_keeps_its_rows_and_the_same_command_goes_on(small: Path, how: int) -> None:
     running = started(small)
     wait_for_rows(small, 1)
+    workers = psutil.Process(running.pid).children()
     running.send_signal(how)
     running.wait(timeout=30)
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=10)[1]  # none measures on alone
     before = {row.id for _, row in Ledger(small / "results/data").measurements()}
 
     finished = started(small)
@@ -237,7 +280,16 @@ BAD = [
     (["--devices", "broken.yaml"], "broken.yaml"),
     (["--results", "one.json"], "cannot write to the results folder"),
     (["--results", "newer"], "newer subbert"),
+    (["--results", "newer", "--no-resume"], "newer subbert"),
     (["--results", "corrupt", "--resume"], "line 2"),
+    (["--results", "corrupt", "--no-resume"], "line 2"),
+    (["--plot", "empty"], "that is a folder"),
+    (["--model", "deep"], "num_hidden_layers is 1000000"),
+    (["--model", "short"], "model.safetensors"),
+    (["--model", "int32.onnx"], "wants input_ids as int32"),
+    (["--model", "short.onnx"], "give --tokens 64"),
+    (["--model", "torn.onnx"], "keeps weights in"),
+    (["--model", "good.onnx", "--plot", "c.png"], "are unknown"),
     (["--sampels", "3"], "No such option"),
 ]
 
@@ -252,11 +304,41 @@ def bad(small: Path) -> Path:
     (small / "liar/config.json").write_text('{"model_type": "gpt2"}', encoding="utf-8")
     (small / "liar/model.safetensors").write_bytes(b"no tensors")
     (small / "liar.onnx").write_bytes(b"not a graph at all")
+    sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
+             "intermediate_size": 32, "vocab_size": 9, "max_position_embeddings": 512,
+             "type_vocab_size": 2}  # fmt: skip
+    for name, changes in (("deep", {"num_hidden_layers": 1000000}), ("short", {})):
+        (small / name).mkdir()
+        config = json.dumps({"model_type": "bert", **sizes, **changes})
+        (small / name / "config.json").write_text(config, encoding="utf-8")
+        (small / name / "model.safetensors").write_bytes(b"\x00" * 5)
+    _graph(small / "int32.onnx", onnx.TensorProto.INT32, ["b", "t"])
+    _graph(small / "short.onnx", onnx.TensorProto.INT64, [1, 64])
+    _graph(small / "good.onnx", onnx.TensorProto.INT64, ["b", "t"])
+    _graph(small / "torn.onnx", onnx.TensorProto.INT64, ["b", "t"], weights="gone.bin")
     twice = "version: 1\ndevices:\n  a: {runtimes: {torch: [fp32]}}\n  a: {}\n"
     (small / "twice.yaml").write_text(twice, encoding="utf-8")
     (small / "broken.yaml").write_text("version: 1\ndevices: [", encoding="utf-8")
     _session(small / "newer", '{"kind": "session", "session": {"schema": 99}}\n')
     return small
+
+
+def _graph(path: Path, kind: int, shape: list[Any], weights: str = "") -> None:
+    """A graph that hands its input on, perhaps with a weight in another file."""
+    make = onnx.helper
+    one = make.make_tensor_value_info("input_ids", kind, shape)
+    out = make.make_tensor_value_info("out", kind, shape)
+    held = []
+    if weights:
+        tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[1])
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=weights)
+        held = [tensor]
+    graph = make.make_graph(
+        [make.make_node("Identity", ["input_ids"], ["out"])], "g", [one], [out], held
+    )
+    opset = [make.make_opsetid("", 20)]
+    path.write_bytes(make.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString())
 
 
 def _session(folder: Path, *lines: str) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -84,13 +85,53 @@ def with_anchor(level: int, session: str) -> Measurement:
 def test_references_are_medians_of_the_sessions_on_a_scale() -> None:
     rows = [with_anchor(100, "one")] * 5 + [with_anchor(200, "two"), with_anchor(900, "three")]
 
-    assert {anchor_key(rows[0], "here"): 200.0} == references(("here", r) for r in rows)
+    known = references(("here", r) for r in rows)
+    assert {anchor_key(rows[0], "here"): pytest.approx(200.0)} == known
+
+
+def test_a_session_that_measured_one_scheme_alone_does_not_move_the_speed_up() -> None:
+    def of(session: str, scheme: str, level: int) -> Measurement:
+        made = with_anchor(level, session)
+        return replace(made, subject=Subject(None, scheme, "torch"))
+
+    both = [of("one", "fp32", 200_000), of("one", "int8-dynamic", 100_000)]
+    slower = [of(name, "int8-dynamic", 110_000) for name in ("two", "three")]
+
+    known = references(("here", r) for r in [*both, *slower])
+
+    floats, integers = (known[anchor_key(r, "here")] for r in both)
+    assert 2.0 == pytest.approx(floats / integers)
+    assert 110_000 == pytest.approx(integers)
+
+
+@given(
+    st.lists(st.floats(-0.3, 0.3), min_size=1, max_size=7),
+    st.lists(st.integers(10_000, 10**7), min_size=1, max_size=4),
+)
+@settings(deadline=None, max_examples=50)
+def test_any_mix_of_slow_sessions_leaves_the_ratios_of_anchors_alone(
+    slowness: list[float], levels: list[int]
+) -> None:
+    rows = [
+        replace(
+            with_anchor(round(level * math.exp(slow)), f"s{i}"),
+            subject=Subject(None, f"x{j}", "r"),
+        )
+        for i, slow in enumerate(slowness)
+        for j, level in enumerate(levels)
+    ]
+
+    known = references(("here", r) for r in rows)
+
+    found = [known[anchor_key(row, "here")] for row in rows[: len(levels)]]
+    ratios = [value / found[0] for value in found]
+    assert [level / levels[0] for level in levels] == pytest.approx(ratios, rel=1e-3)
 
 
 def test_sessions_on_other_scales_do_not_meet() -> None:
     rows = [("here", with_anchor(100, "one")), ("there", with_anchor(900, "two"))]
 
-    assert {100.0, 900.0} == set(references(rows).values())
+    assert [100.0, 900.0] == pytest.approx(sorted(references(rows).values()))
 
 
 def test_drift_says_how_much_slower_a_session_was() -> None:
@@ -118,6 +159,21 @@ def test_a_deployed_row_is_the_plain_median_of_wall_time() -> None:
 
     assert 3.0 == pytest.approx(deployed.latency_ms)
     assert not deployed.anchored
+
+
+def test_the_error_of_a_deployed_row_is_that_of_its_visits_not_of_its_samples() -> None:
+    visits = [[1_000_000 + 50_000 * v] * 40 for v in range(6)]  # all the spread is between visits
+    deployed = row(Run(series(visits)), procedure=Procedure(profile="deployed"))
+
+    assert math.log(1.25) / 2 == pytest.approx(label(deployed).error)
+
+
+def test_processes_of_a_deployed_row_that_disagree_widen_its_error() -> None:
+    runs = Run(series([[1_000_000]] * 6)), Run(series([[1_200_000]] * 6))
+
+    found = label(row(*runs, procedure=Procedure(profile="deployed")))
+
+    assert math.log(1.2) / 2 == pytest.approx(found.error)
 
 
 def test_processes_that_disagree_widen_the_error() -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from results.architecture import Architecture
 from results.errors import BadInputError
-from results.measurement import Measurement, Subject, Workload
-from results.session import Session, row_key, session_id
+from results.measurement import Measurement
+from results.session import Session, session_id
 from results.store import Ledger
 from tests.ledger_rows import START, ids, measurement, session
 
@@ -52,7 +51,7 @@ def test_a_session_has_a_file_of_its_own_below_its_month(tmp_path) -> None:
 
 def test_a_missing_and_an_empty_folder_are_empty_ledgers(tmp_path) -> None:
     for ledger in (Ledger(tmp_path), Ledger(tmp_path / "missing")):
-        assert ((), [], {}) == (ledger.sessions(), ids(ledger), ledger.done(["a"]))
+        assert ((), []) == (ledger.sessions(), ids(ledger))
 
     assert not (tmp_path / "missing").exists()
 
@@ -130,45 +129,6 @@ def test_only_a_later_row_supersedes(tmp_path) -> None:
     keep(ledger, of, itself, an_earlier_one, measurement(of, 3))
 
     assert [f"{of.id}-{n}" for n in (1, 2, 3)] == ids(ledger, current=True)
-
-
-def test_done_knows_the_planned_work_that_has_a_quiet_row(tmp_path) -> None:
-    ledger, of = Ledger(tmp_path), session()
-    other = Subject(Architecture.uniform(3, 128, 2, 128, 512), "fp32", "onnxruntime")
-    noisy = measurement(of, 2, workload=Workload(tokens=64), flags=("noise",))
-    work = [measurement(of), noisy, measurement(of, subject=other)]
-    quiet_key, noisy_key, missing_key = keys = [row_key(of, w) for w in work]
-
-    keep(ledger, of, *work[:2])
-
-    assert {quiet_key: f"{of.id}-1"} == ledger.done(keys)
-    assert {quiet_key: f"{of.id}-1", noisy_key: f"{of.id}-2"} == ledger.done(keys, noisy=True)
-    assert {} == ledger.done([missing_key], noisy=True)
-
-
-def test_a_row_that_was_superseded_is_not_done(tmp_path) -> None:
-    ledger, of = Ledger(tmp_path), session()
-    again = measurement(of, 2, flags=("noise",), supersedes=f"{of.id}-1")
-
-    keep(ledger, of, measurement(of, 1), again)
-
-    assert {} == ledger.done([row_key(of, again)])
-
-
-def test_unfinished_is_the_last_session_of_the_plan_unless_it_was_completed(tmp_path) -> None:
-    ledger = Ledger(tmp_path)
-    dead, cut, other, done = session(0), session(1), session(2, plan="other"), session(3)
-
-    assert ledger.unfinished(dead.plan) is None
-    keep(ledger, dead, end="dead")
-    assert dead == ledger.unfinished(dead.plan)
-    keep(ledger, cut, end="budget")
-    keep(ledger, other, end="interrupted")
-    assert (cut, other) == (ledger.unfinished(cut.plan), ledger.unfinished("other"))
-    with ledger.begin(done) as writer:
-        assert cut == ledger.unfinished(cut.plan)
-        writer.end("complete")
-    assert ledger.unfinished(cut.plan) is None
 
 
 def test_a_writer_hands_out_ids_and_takes_each_once(tmp_path) -> None:

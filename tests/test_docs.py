@@ -1,0 +1,76 @@
+"""What the documentation promises: commands that exist, Python that runs, links that lead on."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from bench.cli import app
+from nas.space import load_space
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^(?:    |\$ )(bench .*?)(?: +#.*)?$", README, flags=re.MULTILINE)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def options_of(name: str) -> set[str]:
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    return {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(COMMANDS) > 12
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_readme_exists_with_its_options(line: str) -> None:
+    _, verb, *rest = shlex.split(line)
+
+    assert {word for word in rest if word.startswith("--")} <= options_of(verb)
+
+
+@pytest.mark.parametrize("verb", ["profile", "devices", "rows"])
+def test_every_command_is_in_the_readme_and_every_option_has_help(verb: str) -> None:
+    command = get_command(app).commands[verb]  # type: ignore[attr-defined]
+
+    assert any(line.split()[1] == verb for line in COMMANDS)
+    assert command.help
+    assert [] == [
+        p.name for p in command.params if not getattr(p, "help", None) and p.name != "help"
+    ]
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+    subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True)
+
+    assert (tmp_path / "network.onnx").stat().st_size > 1_000_000
+
+
+def test_the_space_of_the_readme_can_be_read(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(block, encoding="utf-8")
+
+    assert load_space(str(tmp_path / "mine.yaml")).count > 100
+
+
+def test_the_counts_of_spaces_in_the_readme_are_right() -> None:
+    told = re.findall(r"^\| `([a-z-]+)` \| ([\d,]+|[\d.]+e\d+) \|", README, flags=re.MULTILINE)
+
+    assert 7 == len(told)
+    for name, count in told:
+        exact = load_space(name).count
+        assert count in {f"{exact:,}", f"{exact:.1e}".replace("e+", "e")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
+
+    assert [] == [link for link in links if not (page.parent / link).exists()]
