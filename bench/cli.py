@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _leave(sentence: str, code: int) -> NoReturn:
-    print(f"bench: {sentence}", file=sys.stderr)
+    print("bench:", " ".join(sentence.split()), file=sys.stderr)
     sys.exit(code)
 
 
