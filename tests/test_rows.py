@@ -66,7 +66,7 @@ def test_rows_are_listed_newest_first_and_whole_where_there_is_no_terminal() -> 
         "dynamic",
         "h312 1x(a12 q312 f1200) 1x(a6 q192 f600)",
         "2x64x1",
-        "1.912",
+        "1.911",
         "0.3",
     ]
 

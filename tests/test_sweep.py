@@ -86,6 +86,18 @@ def test_a_noisy_row_is_measured_again_and_superseded(
     assert 3 == len(list(ledger.measurements(current=True)))
 
 
+@pytest.mark.parametrize(("seen", "dismissals"), [([QUIET], 1), ([NOISY, QUIET], 2)])
+def test_a_row_is_measured_again_by_fresh_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[Run | str], dismissals: int
+) -> None:
+    dismissed: list[int] = []
+    monkeypatch.setattr(Sweep, "_dismiss", lambda _: dismissed.append(1))
+
+    sweep(tmp_path, monkeypatch, {12: [QUIET], 24: [QUIET], 36: [*seen]})
+
+    assert dismissals == len(dismissed)  # once at the end, and once before a second try
+
+
 def test_a_row_that_stays_noisy_is_kept_and_flagged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
