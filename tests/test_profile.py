@@ -367,6 +367,12 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(
     assert "Traceback" not in done.stderr
 
 
+def test_a_model_named_twice_is_measured_once(bad: Path) -> None:
+    report = measured(profile(bad, "--model", "good.onnx", "--model", "./good.onnx", "--json"))
+
+    assert [("onnxruntime", "as-is")] == [(r["runtime"], r["scheme"]) for r in report["rows"]]
+
+
 def test_bad_input_loses_nothing_that_was_measured(bad: Path) -> None:
     measured(profile(bad, "--arch", "one.json", "--runtime", "onnxruntime", "--json"))
     before = [row for _, row in Ledger(bad / "results/data").measurements()]

@@ -168,6 +168,12 @@ def test_the_error_of_a_deployed_row_is_that_of_its_visits_not_of_its_samples() 
     assert math.log(1.25) / 2 == pytest.approx(label(deployed).error)
 
 
+def test_a_deployed_row_is_judged_by_the_middle_of_a_visit_not_by_its_luckiest_call() -> None:
+    visits = [[1_000_000 - 90_000 * v, 2_000_000, 2_000_000] for v in range(6)]
+
+    assert 0.0 == label(row(Run(series(visits)), procedure=Procedure(profile="deployed"))).error
+
+
 def test_processes_of_a_deployed_row_that_disagree_widen_its_error() -> None:
     runs = Run(series([[1_000_000]] * 6)), Run(series([[1_200_000]] * 6))
 

@@ -116,6 +116,7 @@ def test_a_failing_network_costs_the_others_nothing(
 
     outcome, ledger = sweep(tmp_path, monkeypatch, script)
 
+    assert "incomplete" == outcome.status
     assert ["no such kernel"] == [why for _, why in outcome.failures]
     assert 2 == len(list(ledger.measurements()))
 
