@@ -90,7 +90,8 @@ class Sweep:
             held.callback(self._dismiss)
             self.watch.begin(len(self.plan.tasks), len(self.plan.tasks) - len(todo), cpus)
             for retry in range(RETRIES + 1):
-                todo = self._pass(todo, replaced, cpus, retry)
+                if todo:
+                    todo = self._pass(todo, replaced, cpus, retry)
         if self.outcome.failures and self.outcome.status == "complete":
             self.outcome.status = "incomplete"
         return self.outcome
