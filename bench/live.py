@@ -13,6 +13,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from bench.plan import Block, Task
 from results.measurement import Measurement
@@ -55,9 +56,14 @@ class Live:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("{task.fields[state]}", markup=False),
-            TextColumn("{task.fields[now]}", markup=False),
+            TextColumn(
+                "{task.fields[now]}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
             console=self.console,
             auto_refresh=False,
+            expand=True,
         )
         self._task = self._bar.add_task("rows", total=1, rate="", state="", now="")
 

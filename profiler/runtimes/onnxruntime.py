@@ -1,10 +1,19 @@
 """ONNX Runtime on the CPU. Weights lie beside the graph, shared by all sessions, not copied."""
 
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from profiler.runtimes.runtime import INPUTS, Graph, Inputs, Prepared, Runtime, ThreadsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onnxruntime import InferenceSession as Session
+
+ATTEMPTS = 3
+"""Times a session is loaded before its number of threads is believed to be wrong."""
 
 
 class OnnxRuntime:
@@ -35,11 +44,13 @@ class OnnxRuntime:
         values = {n: ort.OrtValue.ortvalue_from_numpy(a) for n, a in graph.initializers.items()}
         for name, value in values.items():
             options.add_initializer(name, value)
-        before = _own_threads()
         with TemporaryDirectory() as folder:
-            path = graph.lay_out(Path(folder))
-            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        _require_threads(before, _own_threads(), threads)
+            path = str(graph.lay_out(Path(folder)))
+
+            def load() -> "Session":
+                return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+            session = _with_threads(load, threads)
         feed = {i.name: getattr(inputs, i.name) for i in session.get_inputs() if i.name in INPUTS}
 
         def run(_kept_alive: object = (graph, values)) -> object:
@@ -48,18 +59,45 @@ class OnnxRuntime:
         return Prepared(run, model_bytes=graph.model_bytes)
 
 
+def _with_threads(load: "Callable[[], Session]", threads: int) -> "Session":
+    """Load a session and see that it starts the threads it should.
+
+    The calling thread works too, so a session of n threads starts n - 1. The library starts
+    some of its own now and then, mostly when it is new; so a wrong count is taken again.
+
+    Raises:
+        ThreadsError: the count is wrong every time.
+    """
+    started = 0
+    for _ in range(ATTEMPTS):
+        before = _settled_threads()
+        session = load()
+        after = _settled_threads()
+        if before is None or after is None or after - before == threads - 1:
+            return session
+        started = after - before
+        del session
+    message = f"onnxruntime started {started} threads, not {threads - 1}"
+    raise ThreadsError(message)
+
+
+def _settled_threads() -> int | None:
+    """How many threads this process has, once two readings a millisecond apart agree."""
+    seen = _own_threads()
+    for _ in range(1000):
+        time.sleep(0.001)
+        now = _own_threads()
+        if now == seen:
+            break
+        seen = now
+    return seen
+
+
 def _own_threads() -> int | None:
     try:
         return sum(1 for _ in Path("/proc/self/task").iterdir())
     except OSError:
         return None
-
-
-def _require_threads(before: int | None, after: int | None, threads: int) -> None:
-    """The calling thread works too, so a session of n threads starts n - 1."""
-    if before is not None and after is not None and after - before != threads - 1:
-        message = f"onnxruntime started {after - before} threads, not {threads - 1}"
-        raise ThreadsError(message)
 
 
 RUNTIME: Runtime = OnnxRuntime()
