@@ -24,7 +24,7 @@ from profiler.environment import read_environment, read_hardware
 from profiler.isolate import stable_variables
 from results.errors import BadInputError
 from results.measurement import Measurement
-from results.session import Session, key_at, place, session_id
+from results.session import Places, Session, key_at, place, session_id
 from results.store import Ledger
 
 WORTH_SAYING = 0.01
@@ -195,10 +195,9 @@ def _planned(session: Session, plan: Plan) -> set[str]:
 
 def _keyed(ledger: Ledger) -> Iterator[tuple[str, Session, Measurement]]:
     """Every current row with its session and row key."""
-    places: dict[str, str] = {}
+    places = Places()
     for session, row in ledger.measurements(current=True):
-        where = places.get(session.id) or places.setdefault(session.id, place(session))
-        yield key_at(where, row), session, row
+        yield key_at(places[session], row), session, row
 
 
 def _report(found: Found, plot: Path | None, talk: Console, *, as_json: bool) -> None:

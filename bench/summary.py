@@ -9,7 +9,7 @@ from rich.table import Table
 
 from results.architecture import Architecture
 from results.measurement import Measurement
-from results.session import Session, place
+from results.session import Places, Session
 from results.stats import Label, contention, drift, label, references
 
 Group = tuple[str, str, int, int, int]
@@ -52,14 +52,9 @@ class Scaled:
 
 def scaled(found: Iterable[tuple[Session, Measurement]], session: Session) -> Scaled:
     """The labels of all rows taken where `session` was."""
-    here = place(session)
-    places = {session.id: here}
-    rows = []
-    for taken, row in found:
-        if taken.id not in places:
-            places[taken.id] = place(taken)
-        if places[taken.id] == here:
-            rows.append(row)
+    places = Places()
+    here = places[session]
+    rows = [row for taken, row in found if places[taken] == here]
     known = references((here, row) for row in rows)
     own = [row for row in rows if row.session == session.id]
     return Scaled(

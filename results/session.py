@@ -65,6 +65,18 @@ def place(session: Session) -> str:
     return digest(session.device_digest, session.environment.fingerprint)
 
 
+class Places:
+    """The place of each session, worked out once: `places[session]`."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def __getitem__(self, session: Session) -> str:
+        if session.id not in self._known:
+            self._known[session.id] = place(session)
+        return self._known[session.id]
+
+
 def row_key(session: Session, work: Work) -> str:
     """Digest that two rows share when the second would only measure the first again.
 

@@ -14,7 +14,7 @@ import pandas as pd
 from results import stats
 from results.errors import BadInputError
 from results.measurement import Measurement
-from results.session import Session, place
+from results.session import Places, Session
 from results.store import Ledger
 
 Rows = Iterable[tuple[Session, Measurement]]
@@ -55,7 +55,7 @@ def frame(rows: Ledger | Rows, *, current: bool = True) -> pd.DataFrame:
     """
     given = list(rows.measurements(current=current) if isinstance(rows, Ledger) else rows)
     every = rows.measurements() if isinstance(rows, Ledger) else given
-    scales = _Places()
+    scales = Places()
     levels = stats.references((scales[session], row) for session, row in every)
     fingerprints = {session.id: session.environment.fingerprint for session, _ in given}
     records = [
@@ -67,18 +67,6 @@ def frame(rows: Ledger | Rows, *, current: bool = True) -> pd.DataFrame:
         for session, row in given
     ]
     return pd.DataFrame(records, columns=list(COLUMNS)).astype(COLUMNS)
-
-
-class _Places:
-    """The place of each session, worked out once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-
-    def __getitem__(self, session: Session) -> str:
-        if session.id not in self._known:
-            self._known[session.id] = place(session)
-        return self._known[session.id]
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
