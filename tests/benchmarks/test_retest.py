@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import fmean, median, quantiles
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,26 @@ def labels(folder: Path, *, common: bool) -> list[dict[str, float]]:
     return list(sessions.values())
 
 
+STATISTICS = {
+    "wall, mean of samples 2-5": lambda s: fmean(s.wall_ns[1:5]),
+    "wall, median": lambda s: median(s.wall_ns),
+    "wall, minimum": lambda s: min(s.wall_ns),
+    "CPU, median": lambda s: median(s.cpu_ns),
+    "CPU, minimum": lambda s: min(s.cpu_ns),
+}
+"""What else could be made of the very same samples, without an anchor."""
+
+
+def other_statistics(folder: Path) -> dict[str, dict[str, float]]:
+    """How far two sessions lie apart by each statistic."""
+    found: dict[str, dict[str, dict[str, float]]] = {name: {} for name in STATISTICS}
+    for session, row in Ledger(folder).measurements(current=True):
+        subject = f"{row.subject.architecture} {row.subject.scheme}"
+        for name, statistic in STATISTICS.items():
+            found[name].setdefault(session.id, {})[subject] = statistic(row.runs[0].subject)
+    return {name: differences(*sessions.values()) for name, sessions in found.items()}
+
+
 def seeds(networks: int) -> dict[str, float]:
     space = load_space("bigger-faster")
     drawn = space.sample_unique(np.random.default_rng(0), networks)
@@ -100,6 +120,7 @@ def test_retest(benchmark: Any, tmp_path: Path, busy: bool) -> None:  # noqa: FB
             "ours": differences(*labels(tmp_path, common=True)),
             "ours, each session on its own scale": differences(*labels(tmp_path, common=False)),
             "seeds' protocol": differences(first_seeds, second_seeds),
+            **other_statistics(tmp_path),
         }
         benchmark.extra_info.update(networks=networks, **found)
         if not benchmark.disabled:
