@@ -9,13 +9,13 @@ EmbedLayerNormalization anywhere in the graph makes it choose, costs 15-30 % of 
 Attention and MultiHeadAttention 1-7 %; q, k and v as one product 3-6 %.
 """
 
-from collections.abc import Mapping
 from math import sqrt
 
 import numpy as np
 
-from quant.nodes import CONTRIB, Nodes
-from quant.weights import Floats, Integers
+from quant.linears import Linears
+from quant.nodes import Nodes
+from quant.press import WORDS
 from results.architecture import Layer
 
 EPSILON = 1e-12
@@ -26,14 +26,11 @@ LOWEST = np.finfo(np.float32).min
 
 
 class Blocks:
-    """Writes the blocks of one encoder; a matrix found among `integers` is multiplied as int8."""
+    """Writes the blocks of one encoder."""
 
-    def __init__(
-        self, nodes: Nodes, tensors: Mapping[str, Floats], integers: Mapping[str, Integers]
-    ) -> None:
+    def __init__(self, nodes: Nodes, linears: Linears) -> None:
         self._nodes = nodes
-        self._tensors = tensors
-        self._integers = integers
+        self._linears = linears
         self._shape = nodes.add("Shape", "input_ids")  # (batch, tokens)
         self._head_shapes: dict[tuple[int, int], str] = {}
 
@@ -45,22 +42,22 @@ class Blocks:
         scores = n.add("Mul", padding, n.constant("lowest", np.array([LOWEST], np.float32)))
         return n.add("Unsqueeze", scores, n.constant("axes_1_2", np.array([1, 2], np.int64)))
 
-    def embeddings(self) -> str:
-        """Word + type + position, normalised."""
+    def embeddings(self, width: int) -> str:
+        """Word + type + position, normalised: (batch * tokens, width)."""
         n = self._nodes
-        words = n.add("Gather", self._weight("embeddings.word_embeddings.weight"), "input_ids")
-        table = self._weight("embeddings.token_type_embeddings.weight")
+        words = self._linears.looked_up(WORDS, "input_ids")
+        table = self._linears.stored("embeddings.token_type_embeddings.weight")
         types = n.add("Gather", table, "token_type_ids")
         x = n.add("Add", n.add("Add", words, types), self._positions())  # (batch, tokens, hidden)
-        width = self._tensors["embeddings.LayerNorm.weight"].size
         x = n.add("Reshape", x, n.constant(f"flat_{width}", np.array([-1, width], np.int64)))
         return self._normalised(x, "embeddings.LayerNorm")
 
-    def layer(self, x: str, mask: str, layer: Layer, name: str) -> str:
+    def layer(self, x: str, mask: str, layer: Layer, index: int) -> str:
         """One transformer layer."""
-        x = self._attention(x, mask, layer, f"{name}.attention")
-        wide = self._nodes.add("Gelu", self._linear(x, f"{name}.intermediate.dense"))
-        y = self._linear(wide, f"{name}.output.dense")
+        name, linear = f"encoder.layer.{index}", self._linears.linear
+        x = self._attention(x, mask, layer, index)
+        wide = self._nodes.add("Gelu", linear(x, index, "ffn-in", f"{name}.intermediate.dense"))
+        y = linear(wide, index, "ffn-out", f"{name}.output.dense")
         return self._normalised(self._nodes.add("Add", y, x), f"{name}.output.LayerNorm")
 
     def unflattened(self, x: str, hidden: int) -> str:
@@ -69,21 +66,27 @@ class Blocks:
         width = n.constant(f"width_{hidden}", np.array([hidden], np.int64))
         return n.add("Reshape", x, n.add("Concat", self._shape, width, axis=0))
 
-    def _attention(self, x: str, mask: str, layer: Layer, name: str) -> str:
-        n = self._nodes
-        q = self._heads(self._linear(x, f"{name}.self.query"), layer, [0, 2, 1, 3])
-        k = self._heads(self._linear(x, f"{name}.self.key"), layer, [0, 2, 3, 1])
-        v = self._heads(self._linear(x, f"{name}.self.value"), layer, [0, 2, 1, 3])
+    def _attention(self, x: str, mask: str, layer: Layer, index: int) -> str:
+        n, linears = self._nodes, self._linears
+        name = f"encoder.layer.{index}.attention"
+
+        def operand(part: str, order: list[int]) -> str:
+            flat = linears.linear(x, index, "qkv", f"{name}.self.{part}")
+            return linears.activation(self._heads(flat, layer, order), index, part)
+
+        q, k = operand("query", [0, 2, 1, 3]), operand("key", [0, 2, 3, 1])
+        v = operand("value", [0, 2, 1, 3])
         root = n.constant(
             f"root_{layer.head_width}", np.array([sqrt(layer.head_width)], np.float32)
         )
         scores = n.add("Add", n.add("Div", n.add("MatMul", q, k), root), mask)
-        y = n.add("MatMul", n.add("Softmax", scores, axis=-1), v)  # (batch, heads, tokens, width)
+        seen = linears.probabilities(n.add("Softmax", scores, axis=-1), index)
+        y = n.add("MatMul", seen, v)  # (batch, heads, tokens, width)
         y = n.add("Transpose", y, perm=[0, 2, 1, 3])
         y = n.add(
             "Reshape", y, n.constant(f"flat_{layer.qkv}", np.array([-1, layer.qkv], np.int64))
         )
-        y = self._linear(y, f"{name}.output.dense")
+        y = linears.linear(y, index, "attention-output", f"{name}.output.dense")
         return self._normalised(n.add("Add", y, x), f"{name}.output.LayerNorm")
 
     def _heads(self, x: str, layer: Layer, order: list[int]) -> str:
@@ -95,32 +98,14 @@ class Blocks:
             self._head_shapes[sizes] = n.add("Concat", self._shape, tail, axis=0)
         return n.add("Transpose", n.add("Reshape", x, self._head_shapes[sizes]), perm=order)
 
-    def _linear(self, x: str, name: str) -> str:
-        """(rows, in) -> (rows, out). The weight is stored transposed, as [in, out]."""
-        weight, bias = f"{name}.weight", self._weight(f"{name}.bias")
-        if weight not in self._integers:
-            return self._nodes.add("Gemm", x, self._transposed(weight), bias)
-        matrix = self._integers[weight]
-        values = self._nodes.weight(weight, matrix.values.T)
-        scales = self._nodes.weight(f"{name}.scales", matrix.scales)
-        return self._nodes.add(
-            "DynamicQuantizeMatMul", x, values, scales, "", bias, domain=CONTRIB
-        )
-
     def _normalised(self, x: str, name: str) -> str:
-        weight, bias = self._weight(f"{name}.weight"), self._weight(f"{name}.bias")
+        weight, bias = (self._linears.stored(f"{name}.{part}") for part in ("weight", "bias"))
         return self._nodes.add("LayerNormalization", x, weight, bias, axis=-1, epsilon=EPSILON)
 
     def _positions(self) -> str:
         n = self._nodes
-        table = self._weight("embeddings.position_embeddings.weight")
+        table = self._linears.stored("embeddings.position_embeddings.weight")
         tokens = n.add("Shape", "input_ids", start=1, end=2)
         return n.add(
             "Slice", table, n.constant("zero", np.array([0], np.int64)), tokens
         )  # (tokens, hidden)
-
-    def _weight(self, name: str) -> str:
-        return self._nodes.weight(name, self._tensors[name])
-
-    def _transposed(self, name: str) -> str:
-        return self._nodes.weight(name, self._tensors[name].T)

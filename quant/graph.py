@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quant.blocks import Blocks
+from quant.calibration import Calibration
+from quant.linears import Linears
 from quant.nodes import OUTSIDE, Nodes, Weight, with_weights
+from quant.press import Pressed, press
 from quant.scheme import Scheme
 from quant.weights import Weights
 from results.architecture import Architecture
@@ -32,6 +35,16 @@ class Graph:
     """Contiguous arrays under the names the model declares."""
 
     @property
+    def floats(self) -> str:
+        """What is not integer arithmetic: `fp32`, or `bf16` where a runtime can."""
+        return self.scheme.rest
+
+    @property
+    def folded(self) -> bool:
+        """Are stored integers to be turned into floats once, when the model is loaded?"""
+        return self.scheme.integer and not self.scheme.multiplies_integers
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes of all weights, as stored in this scheme."""
         return sum(values.nbytes for values in self.initializers.values())
@@ -55,19 +68,41 @@ class Graph:
         return path
 
 
-def emit(architecture: Architecture, scheme: Scheme, weights: Weights) -> Graph:
-    """The encoder as ONNX: post-LN BERT (Devlin et al., NAACL 2019) without its pooler."""
+def emit(
+    architecture: Architecture,
+    scheme: Scheme,
+    weights: Weights,
+    calibration: Calibration | None = None,
+) -> Graph:
+    """The encoder as ONNX: post-LN BERT (Devlin et al., NAACL 2019) without its pooler.
+
+    Without a calibration the ranges of static activations are made up: right for latency, wrong
+    for everything else.
+    """
+    return emit_pressed(press(architecture, scheme, weights, calibration))
+
+
+def emit_pressed(pressed: Pressed, taps: dict[str, str] | None = None) -> Graph:
+    """The graph of what `quant.press.press` returned.
+
+    `taps`, where given, is filled with the name of every activation that a calibration looks at,
+    by its place; all of them become outputs.
+    """
+    architecture, scheme = pressed.architecture, pressed.scheme
     nodes = Nodes("encoder")
     for name in INPUTS:
         nodes.input(name, ("batch", "tokens"))
-    integers = weights.integers(architecture) if scheme.weight_bits == 8 else {}  # noqa: PLR2004
-    blocks = Blocks(nodes, weights.tensors(architecture), integers)
+    seen: dict[str, str] = {} if taps is None else taps
+    blocks = Blocks(nodes, Linears(nodes, pressed, seen))
     mask = blocks.mask()
-    x = blocks.embeddings()
+    x = blocks.embeddings(architecture.hidden)
     for index, layer in enumerate(architecture.layers):
-        x = blocks.layer(x, mask, layer, f"encoder.layer.{index}")
+        x = blocks.layer(x, mask, layer, index)
     blocks.unflattened(x, architecture.hidden)
     nodes.output(OUTPUT, ("batch", "tokens", architecture.hidden))
+    if taps is not None:
+        for name in dict.fromkeys(taps.values()):
+            nodes.tap(name)
     proto = nodes.model(architecture=str(architecture), scheme=scheme.name)
     return Graph(architecture, scheme, proto, nodes.weights)
 

@@ -20,8 +20,9 @@ OUTSIDE = "outside"
 """The file in which weights claim to be; they are handed over by name instead."""
 
 Attribute = int | float | list[int]
-Values = NDArray[np.float32] | NDArray[np.int8] | NDArray[np.int64]
-Weight = NDArray[np.float32] | NDArray[np.int8]
+Small = NDArray[np.int8] | NDArray[np.uint8]
+Weight = NDArray[np.float32] | NDArray[np.int32] | Small
+Values = Weight | NDArray[np.int64]
 
 
 class Nodes:
@@ -50,7 +51,9 @@ class Nodes:
         return name
 
     def weight(self, name: str, values: Weight) -> str:
-        """A tensor that stays outside the graph."""
+        """A tensor that stays outside the graph; a second one of the same name is the first."""
+        if name in self.weights:
+            return name
         self._graph.initializer.append(_tensor(name, values, None))
         self.weights[name] = values if values.flags.c_contiguous else values.copy(order="C")
         return name
@@ -59,6 +62,10 @@ class Nodes:
         """A tensor of int64 that the caller feeds."""
         self._graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, axes))
         return name
+
+    def tap(self, name: str) -> None:
+        """Make what is computed under this name one more output."""
+        self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
 
     def output(self, name: str, axes: Sequence[str | int]) -> None:
         """What the last node computes, float32, becomes the answer and gets this name."""

@@ -3,7 +3,7 @@
 One vocabulary: the names and the [out, in] shapes of Hugging Face's `BertModel`. Knows no graph.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol, TypeVar
@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from quant.int8 import INT8_NARROW, quantise, require_finite, symmetric
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
 
@@ -29,10 +30,13 @@ RANDOM_SCALE = 5 * SPREAD / 127
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Integers:
-    """An int8 matrix, [out, in]; row i stands for the float32 row `scales[i] * values[i]`."""
+    """Integers, [out, in]; row i stands for the floats `scales[i] * (values[i] - zeros[i])`."""
 
-    values: NDArray[np.int8]
+    values: NDArray[np.int8] | NDArray[np.uint8]
     scales: Floats
+    """(out,), float32."""
+    zeros: NDArray[np.int8] | NDArray[np.uint8] | None = None
+    """(out,), of the kind of `values`; zeros where there are none."""
 
 
 class Weights(Protocol):
@@ -41,8 +45,10 @@ class Weights(Protocol):
     def tensors(self, architecture: Architecture) -> Mapping[str, Floats]:
         """Every tensor of `shapes(architecture)`, by name."""
 
-    def integers(self, architecture: Architecture) -> Mapping[str, Integers]:
-        """The matrix of every linear layer as int8, by name."""
+    def integers(
+        self, architecture: Architecture, names: Collection[str]
+    ) -> Mapping[str, Integers]:
+        """Those of the matrices and tables as int8, symmetric, with a scale for each row."""
 
 
 def shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
@@ -70,11 +76,11 @@ def matrices(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     }
 
 
-def quantised(matrix: Floats) -> Integers:
+def quantised(name: str, matrix: Floats) -> Integers:
     """Int8 in -127 ... 127, symmetric; no value moves further than half the scale of its row."""
-    scales = np.abs(matrix).max(axis=1) / np.float32(127)
-    scales[scales == 0] = 1  # a row of zeros
-    return Integers(np.rint(matrix / scales[:, None]).astype(np.int8), scales)
+    require_finite(name, matrix)
+    scales = symmetric(np.abs(matrix).max(axis=1), INT8_NARROW)
+    return Integers(quantise(matrix, scales, 0, INT8_NARROW, axis=0), scales)
 
 
 class TensorWeights:
@@ -86,9 +92,9 @@ class TensorWeights:
     def tensors(self, architecture: Architecture) -> dict[str, Floats]:
         return {name: self._find(name, shape) for name, shape in shapes(architecture).items()}
 
-    def integers(self, architecture: Architecture) -> dict[str, Integers]:
-        wanted = matrices(architecture)
-        return {name: quantised(self._find(name, shape)) for name, shape in wanted.items()}
+    def integers(self, architecture: Architecture, names: Collection[str]) -> dict[str, Integers]:
+        wanted = shapes(architecture)
+        return {name: quantised(name, self._find(name, wanted[name])) for name in names}
 
     def _find(self, name: str, shape: tuple[int, ...]) -> Floats:
         if name not in self._given:
@@ -124,16 +130,16 @@ class RandomWeights:
         self._floats = _lengthened(self._floats, max(map(prod, wanted.values())))
         return {name: self._tensor(name, places[name], s) for name, s in wanted.items()}
 
-    def integers(self, architecture: Architecture) -> dict[str, Integers]:
-        wanted, places = matrices(architecture), _places(architecture)
+    def integers(self, architecture: Architecture, names: Collection[str]) -> dict[str, Integers]:
+        wanted, places = shapes(architecture), _places(architecture)
         self._bytes = _lengthened(self._bytes, max(map(prod, wanted.values())))
-        return {
-            name: Integers(
-                values=_view(self._bytes, places[name], shape[::-1]).T,
-                scales=np.full(shape[0], RANDOM_SCALE, np.float32),
-            )
-            for name, shape in wanted.items()
-        }
+        return {name: self._integers(name, places[name], wanted[name]) for name in names}
+
+    def _integers(self, name: str, place: int, shape: tuple[int, ...]) -> Integers:
+        scales = np.full(shape[0], RANDOM_SCALE, np.float32)
+        if name.startswith("embeddings."):
+            return Integers(_view(self._bytes, place, shape), scales)
+        return Integers(_view(self._bytes, place, shape[::-1]).T, scales)
 
     def _tensor(self, name: str, place: int, shape: tuple[int, ...]) -> Floats:
         if "LayerNorm" in name:

@@ -164,12 +164,6 @@ def test_int8_saves_three_bytes_a_matrix_element_and_spends_four_a_row() -> None
     assert saved == sizes[0] - sizes[1]
 
 
-def test_schemes_go_by_their_names() -> None:
-    assert [FP32, INT8_DYNAMIC] == [scheme.parse(str(s)) for s in (FP32, INT8_DYNAMIC)]
-    with pytest.raises(BadInputError, match="unknown scheme 'int4': choose one of fp32, int8-dyn"):
-        scheme.parse("int4")
-
-
 def test_emitting_loads_neither_torch_nor_a_runtime() -> None:
     probe = (
         "import sys, quant.graph, quant.scheme, quant.weights;"

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from quant import graph
 from quant.scheme import FP32
-from quant.weights import RANDOM_SCALE, RandomWeights, TensorWeights, quantised
+from quant.weights import RANDOM_SCALE, RandomWeights, TensorWeights, matrices, quantised
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
 from tests.written_bert import ARCHITECTURES, lively
@@ -23,7 +23,7 @@ from tests.written_bert import ARCHITECTURES, lively
 )
 @settings(deadline=None)
 def test_no_weight_moves_further_than_half_a_step(matrix: np.ndarray) -> None:
-    made = quantised(matrix)
+    made = quantised("w", matrix)
 
     steps = made.scales[:, None].astype(np.float64)
     assert np.abs(made.values).max() <= 127
@@ -48,12 +48,12 @@ def test_random_weights_do_not_depend_on_what_was_asked_before() -> None:
     used = RandomWeights(1)
     for a in (small, large):
         used.tensors(a)
-        used.integers(a)
+        used.integers(a, matrices(a))
 
     for name, tensor in RandomWeights(1).tensors(small).items():
         assert np.array_equal(tensor, used.tensors(small)[name])
-    for name, made in RandomWeights(1).integers(small).items():
-        assert np.array_equal(made.values, used.integers(small)[name].values)
+    for name, made in RandomWeights(1).integers(small, matrices(small)).items():
+        assert np.array_equal(made.values, used.integers(small, [name])[name].values)
 
 
 def test_random_int8_weights_are_the_random_float32_weights_rounded() -> None:
@@ -61,7 +61,7 @@ def test_random_int8_weights_are_the_random_float32_weights_rounded() -> None:
     source = RandomWeights(1)
     floats = source.tensors(a)
 
-    for name, made in source.integers(a).items():
+    for name, made in source.integers(a, matrices(a)).items():
         assert np.abs(floats[name] - RANDOM_SCALE * made.values).max() <= 0.501 * RANDOM_SCALE
         assert (made.scales == np.float32(RANDOM_SCALE)).all()
 
