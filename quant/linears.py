@@ -1,5 +1,7 @@
 """How a product with a weight matrix is written, for each arithmetic. Knows no encoder."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from quant.calibration import place
@@ -139,8 +141,11 @@ class Linears:
         return scale, self._nodes.constant(f"{where}.zero", np.array(step.zero, np.uint8))
 
     def _matrix(self, name: str) -> str:
-        """[in, out], floats made of integers."""
-        values, scales, zeros = self._parts(name, self._pressed.integers[f"{name}.weight"])
+        """[in, out], floats made of integers. Without its zeros ORT would make no QGemm of it."""
+        found = self._pressed.integers[f"{name}.weight"]
+        if found.zeros is None:
+            found = replace(found, zeros=np.zeros(found.scales.shape, np.int8))
+        values, scales, zeros = self._parts(name, found)
         return self._nodes.add("DequantizeLinear", values, scales, zeros, axis=1)
 
     def _parts(self, name: str, found: Integers) -> tuple[str, str, str]:
