@@ -32,7 +32,9 @@ class Graph:
     proto: bytes
     """A serialised onnx.ModelProto whose initialisers are declared but absent."""
     initializers: dict[str, Weight]
-    """Contiguous arrays under the names the model declares."""
+    """Contiguous arrays under the names the model declares; empty where it holds them itself."""
+    weight_bytes: int
+    """Bytes of all weights, as stored in this scheme."""
 
     @property
     def floats(self) -> str:
@@ -40,19 +42,9 @@ class Graph:
         return self.scheme.rest
 
     @property
-    def folded(self) -> bool:
-        """Are stored integers to be turned into floats once, when the model is loaded?"""
-        return self.scheme.integer and not self.scheme.multiplies_integers
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of all weights, as stored in this scheme."""
-        return sum(values.nbytes for values in self.initializers.values())
-
-    @property
     def model_bytes(self) -> int:
         """Bytes of the weights and of what is said about them."""
-        return len(self.proto) + self.weight_bytes
+        return len(self.proto) + sum(values.nbytes for values in self.initializers.values())
 
     def lay_out(self, folder: Path) -> Path:
         """Write the model without its weights, so that sessions can share them.
@@ -104,7 +96,12 @@ def emit_pressed(pressed: Pressed, taps: dict[str, str] | None = None) -> Graph:
         for name in dict.fromkeys(taps.values()):
             nodes.tap(name)
     proto = nodes.model(architecture=str(architecture), scheme=scheme.name)
-    return Graph(architecture, scheme, proto, nodes.weights)
+    stored = sum(values.nbytes for values in nodes.weights.values())
+    if "int8-weight-only" in scheme.arithmetics:
+        # ONNX Runtime packs such weights anew as it loads, and looks for them in the file
+        whole = with_weights(proto, nodes.weights).SerializeToString()
+        return Graph(architecture, scheme, whole, {}, stored)
+    return Graph(architecture, scheme, proto, nodes.weights, stored)
 
 
 def save(graph: Graph, path: Path | str) -> None:

@@ -152,7 +152,7 @@ class Linears:
         n, weight = self._nodes, f"{name}.weight"
         values = n.weight(f"{weight}.int8", found.values.T)
         scales = n.weight(f"{weight}.scales", found.scales)
-        zeros = "" if found.zeros is None else n.weight(f"{weight}.zeros", found.zeros)
+        zeros = "" if found.zeros is None else n.constant(f"{weight}.zeros", found.zeros)
         return values, scales, zeros
 
     def _first_grid(self, name: str, found: Integers) -> tuple[str, str]:

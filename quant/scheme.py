@@ -71,22 +71,14 @@ class Scheme:
         return self.name.partition(":")[0]
 
     @property
-    def integer(self) -> bool:
-        """Is anything stored as integers?"""
-        kinds = {self.arithmetic(-1, group) for group in GROUPS}
-        return kinds != {"fp32"} or "int8" in (self.embeddings, self.vectors)
-
-    @property
-    def multiplies_integers(self) -> bool:
-        """Is any product computed in integers?"""
-        kinds = {self.arithmetic(-1, group) for group in GROUPS} | {self.attention}
-        return bool(kinds & {"int8-dynamic", "int8-static"})
+    def arithmetics(self) -> frozenset[str]:
+        """Those of all groups and of attention, layers that are kept left aside."""
+        return frozenset({self.arithmetic(-1, group) for group in GROUPS} | {self.attention})
 
     @property
     def calibrated(self) -> bool:
         """Does it need ranges that were observed on text?"""
-        kinds = {self.arithmetic(-1, group) for group in GROUPS}
-        return "int8-static" in {*kinds, self.attention}
+        return "int8-static" in self.arithmetics
 
 
 def _all(name: str, kind: Arithmetic) -> Scheme:
@@ -193,8 +185,7 @@ def _value(field: str, value: str) -> object:
 
 
 def _require_sense(text: str, made: Scheme) -> None:
-    kinds = {made.arithmetic(-1, group) for group in GROUPS}
-    if made.activations == "token" and "int8-static" in kinds:
+    if made.activations == "token" and made.calibrated:
         raise BadInputError(
             f"scheme {text!r}: a scale for each token cannot be fixed before; "
             "use activations=token with int8-dynamic"
