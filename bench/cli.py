@@ -7,6 +7,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from bench.devices import devices
+from bench.drift import drift
+from bench.export import export
 from bench.profile import profile
 from bench.rows import rows
 from results.errors import BadInputError
@@ -22,6 +24,8 @@ app = typer.Typer(
 )
 app.command()(profile)
 app.command()(devices)
+app.command()(drift)
+app.command()(export)
 app.command()(rows)
 
 

@@ -14,6 +14,7 @@ from results.errors import BadInputError
 
 if TYPE_CHECKING:
     from nas.encoder import Encoder
+    from quant.press import Pressed
     from quant.weights import Floats, RandomWeights
 
 ANCHORS = {
@@ -77,6 +78,8 @@ class OnnxFile:
 
     path: Path
     initializers: Mapping[str, Any] = field(default_factory=dict)
+    floats: str = "fp32"
+    folded: bool = False
 
     @property
     def model_bytes(self) -> int:
@@ -99,9 +102,17 @@ def build(
     """
     if architecture is None:
         return OnnxFile(Path(source.path))
-    if takes == "graph":
-        return _graph(architecture, scheme, source, seed)
-    return _module(architecture, scheme, source, seed, cap)
+    if takes == "module":
+        return _module(architecture, scheme, source, seed, cap)
+    return of_pressed(takes, _pressed(architecture, scheme, source, seed))
+
+
+def of_pressed(takes: str, pressed: "Pressed") -> object:
+    """What `quant.press` stored, in the form a runtime `takes`."""
+    from quant.graph import emit_pressed
+
+    del takes
+    return emit_pressed(pressed)
 
 
 @cache
@@ -112,16 +123,18 @@ def _random(seed: int) -> "RandomWeights":
     return RandomWeights(seed)
 
 
-def _graph(architecture: Architecture, scheme: str, source: Source, seed: int) -> object:
-    from quant.graph import emit
+def _pressed(architecture: Architecture, scheme: str, source: Source, seed: int) -> "Pressed":
+    """Ranges of activations are made up: what is built here is timed and not asked for answers."""
+    from quant.press import press
     from quant.scheme import parse
     from quant.weights import TensorWeights
 
     if not source.path:
-        return emit(architecture, parse(scheme), _random(seed))
+        return press(architecture, parse(scheme), _random(seed))
     from nas.checkpoint import load_weights
 
-    return emit(architecture, parse(scheme), TensorWeights(load_weights(Path(source.path))))
+    weights = TensorWeights(load_weights(Path(source.path)))
+    return press(architecture, parse(scheme), weights)
 
 
 def _module(

@@ -5,6 +5,7 @@ Only `load` needs torch; the sizes and the weights alone come without it.
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,26 +63,39 @@ def load(folder: Path) -> "Encoder":
 
 def load_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
     """The tensors in a folder by the names of `BertModel`, float32; heads are left out."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    path = folder / TENSORS
-    if not path.is_file():
-        raise BadInputError(_what_to_do(folder))
-    with suppress(ImportError):
-        import ml_dtypes  # noqa: F401 (teaches NumPy bfloat16)
-    try:
-        given = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise BadInputError(f"{path} is damaged, fetch it again: {error}") from None
-    except (TypeError, AttributeError, KeyError) as error:  # a kind of number NumPy has not
-        raise BadInputError(f"{path}: {error}; save it again as float32") from None
+    given = _tensors(folder)
     prefix = "bert." if any(name.startswith("bert.") for name in given) else ""
     return {
         name.removeprefix(prefix): tensor.astype(np.float32, copy=False)
         for name, tensor in given.items()
         if name.startswith(prefix)
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classifier:
+    """The pooler and the layer of labels of a `BertForSequenceClassification`."""
+
+    pooler: tuple[NDArray[np.float32], NDArray[np.float32]]
+    """Weight [hidden, hidden] and bias."""
+    labels: tuple[NDArray[np.float32], NDArray[np.float32]]
+    """Weight [labels, hidden] and bias."""
+
+    def __call__(self, hidden: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits, (batch, labels), of hidden states, (batch, tokens, hidden)."""
+        pooled = np.tanh(hidden[:, 0] @ self.pooler[0].T + self.pooler[1])
+        return np.asarray(pooled @ self.labels[0].T + self.labels[1], np.float32)
+
+
+def load_classifier(folder: Path) -> Classifier | None:
+    """The classifier in a folder; None where there is none."""
+    given = _tensors(folder)
+    names = [f"bert.pooler.dense.{x}" for x in ("weight", "bias")]
+    names += ["classifier.weight", "classifier.bias"]
+    if not all(name in given for name in names):
+        return None
+    pooler, pooler_bias, labels, bias = (given[n].astype(np.float32, copy=False) for n in names)
+    return Classifier((pooler, pooler_bias), (labels, bias))
 
 
 def save(encoder: "Encoder", folder: Path) -> None:
@@ -95,6 +109,25 @@ def save(encoder: "Encoder", folder: Path) -> None:
     text = json.dumps(_described(encoder.architecture), indent=2) + "\n"
     (folder / CONFIG).write_text(text, encoding="utf-8")
     save_file(encoder.weights(), folder / TENSORS, metadata={"format": "pt"})
+
+
+def _tensors(folder: Path) -> dict[str, NDArray[np.generic]]:
+    """All that is in the file, as it is."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / TENSORS
+    if not path.is_file():
+        raise BadInputError(_what_to_do(folder))
+    with suppress(ImportError):
+        import ml_dtypes  # noqa: F401 (teaches NumPy bfloat16)
+    try:
+        found: dict[str, NDArray[np.generic]] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadInputError(f"{path} is damaged, fetch it again: {error}") from None
+    except (TypeError, AttributeError, KeyError) as error:  # a kind of number NumPy has not
+        raise BadInputError(f"{path}: {error}; save it again as float32") from None
+    return found
 
 
 def _config(folder: Path) -> dict[str, object]:

@@ -1,0 +1,259 @@
+"""Runs an encoder in several schemes over one text, and times them in turn. Draws nothing."""
+
+import gc
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.subjects import Source, build, of_pressed, source_of
+from bench.text import Text, fed, read
+from nas.checkpoint import Classifier, architecture_of, load_classifier, load_weights
+from profiler.cpus import pin, reserved_cpus
+from profiler.device import this_host
+from profiler.environment import read_hardware
+from profiler.rounds import Candidate, Instruments, measure
+from profiler.runtimes.runtime import Prepared, load_runtime, random_inputs
+from quant.calibrate import calibrate
+from quant.calibration import Calibration
+from quant.drift import Drift, drift, one_at_a_time, overflowing_pairs, with_labels
+from quant.press import Pressed, press
+from quant.scheme import FP32, Scheme, parse
+from quant.sizes import Part, sizes
+from quant.weights import TensorWeights
+from results.architecture import Architecture
+from results.errors import BadInputError
+from results.measurement import Procedure, Run, Workload
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+"""CPU flags of which one says that sums of products are kept in 32 bits; x86 only."""
+
+RANKED_ON = 100
+"""Sentences the ranking of layers looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be compared, on what."""
+
+    model: Path
+    text: Path
+    calibration: Path | None
+    schemes: tuple[str, ...]
+    runtime: str
+    tokens: int
+    sensitivity: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One scheme on one runtime."""
+
+    scheme: str
+    runtime: str
+    model_bytes: int
+    latency_ms: float
+    """CPU time of one call of one sentence of `tokens` tokens, one thread, warm."""
+    drift: Drift
+    parts: tuple[Part, ...] = ()
+    """Empty for what torch quantises itself."""
+    overflowing: int = 0
+    """Pairs of weights that overflow on an x86 CPU without VNNI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer."""
+
+    model: str
+    text: str
+    calibration: str
+    tokens: int
+    results: tuple[Result, ...]
+    """The float32 graph in ONNX Runtime first: what the others are compared with."""
+    ranking: tuple[tuple[str, float], ...]
+    """Each group of each layer, and 1 - cosine when it alone is quantised; the worst first."""
+    ranked: str
+    vnni: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    source: Source
+    folder: Path
+    architecture: Architecture
+    weights: TensorWeights
+    classifier: Classifier | None
+
+
+def compare(question: Question) -> Found:
+    """Quantise, run and time every scheme.
+
+    Raises:
+        BadInputError: the folder, the text, a scheme or the runtime cannot be used.
+    """
+    schemes = [parse(text) for text in dict.fromkeys(question.schemes)]
+    _require(question.runtime, schemes)
+    subject = _subject(question)
+    text = read(question.text, question.model, question.tokens)
+    if question.calibration is not None:
+        known = read(question.calibration, question.model, question.tokens)
+    elif any(scheme.calibrated for scheme in schemes):
+        known, text = text.halves()
+    else:
+        known = text
+    with reserved_cpus(1) as cpus:
+        pin(cpus)
+        return _compare(question, schemes, subject, text, known)
+
+
+def _require(runtime: str, schemes: Sequence[Scheme]) -> None:
+    engine = load_runtime(runtime)
+    for scheme in schemes:
+        if why := engine.scheme_refusal(scheme.name, ""):
+            raise BadInputError(why)
+
+
+def _subject(question: Question) -> _Subject:
+    source, folder = source_of(question.model), question.model
+    if source.is_onnx:
+        raise BadInputError(f"{folder} is an ONNX file: give a Hugging Face folder with weights")
+    architecture = architecture_of(folder)
+    if question.tokens > architecture.positions:
+        raise BadInputError(
+            f"{question.tokens} tokens do not fit the {architecture.positions} positions of "
+            f"{folder}: give fewer --tokens"
+        )
+    weights = TensorWeights(load_weights(folder))
+    weights.tensors(architecture)
+    return _Subject(source, folder, architecture, weights, load_classifier(folder))
+
+
+def _compare(
+    question: Question, schemes: Sequence[Scheme], subject: _Subject, text: Text, known: Text
+) -> Found:
+    batches = text.batches()
+    exact = _load(
+        question, subject, "onnxruntime", press(subject.architecture, FP32, subject.weights)
+    )
+    hidden = [exact.answer(batch) for batch in batches]
+    made: list[tuple[str, str, Prepared, Pressed | None, list[NDArray[np.float32]]]] = [
+        ("fp32", "onnxruntime", exact, press(subject.architecture, FP32, subject.weights), hidden)
+    ]
+    for scheme in schemes:
+        pressed = _pressed(scheme, subject, known, question.runtime)
+        prepared = _load(question, subject, question.runtime, pressed, scheme)
+        answers = [prepared.answer(batch) for batch in batches]
+        made.append((scheme.name, question.runtime, prepared, pressed, answers))
+    times = _timed([prepared.run for _, _, prepared, _, _ in made])
+    results = tuple(
+        Result(
+            scheme,
+            runtime,
+            prepared.model_bytes,
+            ms,
+            _drift(subject, hidden, answers),
+            tuple(sizes(pressed)) if pressed else (),
+            overflowing_pairs(pressed) if pressed else 0,
+        )
+        for (scheme, runtime, prepared, pressed, answers), ms in zip(made, times, strict=True)
+    )
+    ranked = next((s for s in schemes if s.arithmetics != {"fp32"}), None)
+    ranking = _ranking(question, subject, ranked, text, known) if ranked else ()
+    return Found(
+        subject.source.label,
+        text.label,
+        known.label if any(s.calibrated for s in schemes) else "",
+        question.tokens,
+        results,
+        ranking if question.sensitivity else (),
+        ranked.name if ranked else "",
+        bool(VNNI & set(this_host(read_hardware()).hardware.isa)),
+    )
+
+
+def _load(
+    question: Question,
+    subject: _Subject,
+    runtime: str,
+    pressed: Pressed | None,
+    scheme: Scheme = FP32,
+) -> Prepared:
+    engine = load_runtime(runtime)
+    if pressed is None:
+        model = build(engine.takes, subject.architecture, scheme.name, subject.source, 0, "")
+    else:
+        model = of_pressed(engine.takes, pressed)
+    workload = Workload(1, question.tokens, 1)
+    inputs = random_inputs(workload, subject.architecture.vocab, 0)
+    return engine.prepare(model, inputs, 1, stable=True, cap="")
+
+
+def _pressed(scheme: Scheme, subject: _Subject, known: Text, runtime: str) -> Pressed | None:
+    """What the runtime is given; None where it quantises a module by itself."""
+    if load_runtime(runtime).takes == "module":
+        return None
+    return press(
+        subject.architecture, scheme, subject.weights, _calibrated(scheme, subject, known)
+    )
+
+
+def _calibrated(scheme: Scheme, subject: _Subject, known: Text) -> Calibration | None:
+    if not scheme.calibrated:
+        return None
+    batches = fed(known.batches())
+    return calibrate(subject.architecture, scheme, subject.weights, batches, known.label)
+
+
+def _drift(
+    subject: _Subject,
+    exact: "Sequence[NDArray[np.float32]]",
+    rough: "Sequence[NDArray[np.float32]]",
+) -> Drift:
+    found = drift(exact, rough)
+    if subject.classifier is None:
+        return found
+    one, two = (np.concatenate([subject.classifier(x) for x in h]) for h in (exact, rough))
+    return with_labels(found, one, two)
+
+
+def _timed(calls: "Sequence[object]") -> list[float]:
+    """Milliseconds of each, visited in turn as `bench profile` does; no anchor, no row."""
+    candidates = [Candidate(call) for call in calls]  # type: ignore[arg-type]
+    tools = Instruments(random.Random(0), between=gc.collect)  # noqa: S311 - an order of visits
+    return [_milliseconds(run) for run in measure(candidates, Procedure(most_rounds=9), tools)]
+
+
+def _milliseconds(run: Run) -> float:
+    """Median over visits of the fastest call."""
+    return median(_fastest(run)) / 1e6
+
+
+def _fastest(run: Run) -> Iterator[int]:
+    start = 0
+    for samples in run.subject.visits:
+        yield min(run.subject.cpu_ns[start : start + samples])
+        start += samples
+
+
+def _ranking(
+    question: Question, subject: _Subject, scheme: Scheme, text: Text, known: Text
+) -> tuple[tuple[str, float], ...]:
+    few = replace(text, sentences=text.sentences[:RANKED_ON])
+    batches = few.batches()
+    a, weights = subject.architecture, subject.weights
+    whole = _calibrated(scheme, subject, known)
+    exact = _load(question, subject, "onnxruntime", press(a, FP32, weights))
+    hidden = [exact.answer(batch) for batch in batches]
+    found = []
+    for where, alone in one_at_a_time(a, scheme):
+        rough = _load(question, subject, "onnxruntime", press(a, alone, weights, whole))
+        found.append((where, drift(hidden, [rough.answer(batch) for batch in batches]).moved))
+    return tuple(sorted(found, key=lambda pair: -pair[1]))
