@@ -32,8 +32,12 @@ def drift(
         str, typer.Option(help="Engine that runs them: onnxruntime, openvino, onednn, torch.")
     ] = "onnxruntime",
     tokens: Annotated[
-        int, typer.Option(help="Longest sentence, and the length that is timed, in tokens.")
-    ] = 128,
+        int | None,
+        typer.Option(
+            help="Longest sentence, and the length that is timed, in tokens. [default: 128, or as"
+            " many as the model has positions]"
+        ),
+    ] = None,
     sensitivity: Annotated[
         bool,
         typer.Option("--sensitivity", help="Rank layers: each group of each quantised alone."),
@@ -48,7 +52,7 @@ def drift(
 
     What is scored is the session that is timed, made by the quantiser that `bench export` uses.
     """
-    if not 1 <= tokens <= 65536:  # noqa: PLR2004
+    if tokens is not None and not 1 <= tokens <= 65536:  # noqa: PLR2004
         raise BadInputError(f"--tokens {tokens} is out of range: give a number from 1 to 65,536")
     if max_drift is not None and not 0 <= max_drift <= 2:  # noqa: PLR2004
         raise BadInputError(

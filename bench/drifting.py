@@ -13,7 +13,7 @@ import numpy as np
 from bench.subjects import Source, build, of_pressed, source_of
 from bench.text import Text, fed, read
 from nas.checkpoint import Classifier, architecture_of, load_classifier, load_weights
-from profiler.cpus import pin, reserved_cpus
+from profiler.cpus import allowed_cpus, pin, reserved_cpus
 from profiler.device import this_host
 from profiler.environment import read_hardware
 from profiler.rounds import Candidate, Instruments, measure
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 """CPU flags of which one says that sums of products are kept in 32 bits; x86 only."""
 
+TOKENS = 128
+
 RANKED_ON = 100
 """Sentences the ranking of layers looks at."""
 
@@ -48,7 +50,7 @@ class Question:
     calibration: Path | None
     schemes: tuple[str, ...]
     runtime: str
-    tokens: int
+    tokens: int | None
     sensitivity: bool
 
 
@@ -87,10 +89,10 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class _Subject:
     source: Source
-    folder: Path
     architecture: Architecture
     weights: TensorWeights
     classifier: Classifier | None
+    tokens: int
 
 
 def compare(question: Question) -> Found:
@@ -102,23 +104,27 @@ def compare(question: Question) -> Found:
     schemes = [parse(text) for text in dict.fromkeys(question.schemes)]
     _require(question.runtime, schemes)
     subject = _subject(question)
-    text = read(question.text, question.model, question.tokens)
+    text = read(question.text, question.model, subject.tokens)
     if question.calibration is not None:
-        known = read(question.calibration, question.model, question.tokens)
+        known = read(question.calibration, question.model, subject.tokens)
     elif any(scheme.calibrated for scheme in schemes):
         known, text = text.halves()
     else:
         known = text
+    before = allowed_cpus()
     with reserved_cpus(1) as cpus:
         pin(cpus)
-        return _compare(question, schemes, subject, text, known)
+        try:
+            return _compare(question, schemes, subject, text, known)
+        finally:
+            pin(before)
 
 
 def _require(runtime: str, schemes: Sequence[Scheme]) -> None:
     engine = load_runtime(runtime)
     for scheme in schemes:
         if why := engine.scheme_refusal(scheme.name, ""):
-            raise BadInputError(why)
+            raise BadInputError(f"--runtime {runtime}: {why}")
 
 
 def _subject(question: Question) -> _Subject:
@@ -126,30 +132,29 @@ def _subject(question: Question) -> _Subject:
     if source.is_onnx:
         raise BadInputError(f"{folder} is an ONNX file: give a Hugging Face folder with weights")
     architecture = architecture_of(folder)
-    if question.tokens > architecture.positions:
+    tokens = question.tokens or min(TOKENS, architecture.positions)
+    if tokens > architecture.positions:
         raise BadInputError(
-            f"{question.tokens} tokens do not fit the {architecture.positions} positions of "
-            f"{folder}: give fewer --tokens"
+            f"{tokens} tokens do not fit the {architecture.positions} positions of {folder}: give "
+            "fewer --tokens"
         )
     weights = TensorWeights(load_weights(folder))
     weights.tensors(architecture)
-    return _Subject(source, folder, architecture, weights, load_classifier(folder))
+    return _Subject(source, architecture, weights, load_classifier(folder), tokens)
 
 
 def _compare(
     question: Question, schemes: Sequence[Scheme], subject: _Subject, text: Text, known: Text
 ) -> Found:
     batches = text.batches()
-    exact = _load(
-        question, subject, "onnxruntime", press(subject.architecture, FP32, subject.weights)
-    )
+    exact = _load(subject, "onnxruntime", press(subject.architecture, FP32, subject.weights))
     hidden = [exact.answer(batch) for batch in batches]
     made: list[tuple[str, str, Prepared, Pressed | None, list[NDArray[np.float32]]]] = [
         ("fp32", "onnxruntime", exact, press(subject.architecture, FP32, subject.weights), hidden)
     ]
     for scheme in schemes:
         pressed = _pressed(scheme, subject, known, question.runtime)
-        prepared = _load(question, subject, question.runtime, pressed, scheme)
+        prepared = _load(subject, question.runtime, pressed, scheme)
         answers = [prepared.answer(batch) for batch in batches]
         made.append((scheme.name, question.runtime, prepared, pressed, answers))
     times = _timed([prepared.run for _, _, prepared, _, _ in made])
@@ -166,12 +171,12 @@ def _compare(
         for (scheme, runtime, prepared, pressed, answers), ms in zip(made, times, strict=True)
     )
     ranked = next((s for s in schemes if s.arithmetics != {"fp32"}), None)
-    ranking = _ranking(question, subject, ranked, text, known) if ranked else ()
+    ranking = _ranking(subject, ranked, text, known) if ranked else ()
     return Found(
         subject.source.label,
         text.label,
         known.label if any(s.calibrated for s in schemes) else "",
-        question.tokens,
+        subject.tokens,
         results,
         ranking if question.sensitivity else (),
         ranked.name if ranked else "",
@@ -180,7 +185,6 @@ def _compare(
 
 
 def _load(
-    question: Question,
     subject: _Subject,
     runtime: str,
     pressed: Pressed | None,
@@ -191,7 +195,7 @@ def _load(
         model = build(engine.takes, subject.architecture, scheme.name, subject.source, 0, "")
     else:
         model = of_pressed(engine.takes, pressed)
-    workload = Workload(1, question.tokens, 1)
+    workload = Workload(1, subject.tokens, 1)
     inputs = random_inputs(workload, subject.architecture.vocab, 0)
     return engine.prepare(model, inputs, 1, stable=True, cap="")
 
@@ -244,16 +248,16 @@ def _fastest(run: Run) -> Iterator[int]:
 
 
 def _ranking(
-    question: Question, subject: _Subject, scheme: Scheme, text: Text, known: Text
+    subject: _Subject, scheme: Scheme, text: Text, known: Text
 ) -> tuple[tuple[str, float], ...]:
     few = replace(text, sentences=text.sentences[:RANKED_ON])
     batches = few.batches()
     a, weights = subject.architecture, subject.weights
     whole = _calibrated(scheme, subject, known)
-    exact = _load(question, subject, "onnxruntime", press(a, FP32, weights))
+    exact = _load(subject, "onnxruntime", press(a, FP32, weights))
     hidden = [exact.answer(batch) for batch in batches]
     found = []
     for where, alone in one_at_a_time(a, scheme):
-        rough = _load(question, subject, "onnxruntime", press(a, alone, weights, whole))
+        rough = _load(subject, "onnxruntime", press(a, alone, weights, whole))
         found.append((where, drift(hidden, [rough.answer(batch) for batch in batches]).moved))
     return tuple(sorted(found, key=lambda pair: -pair[1]))

@@ -78,7 +78,7 @@ def _tokenizer(model: Path) -> "Tokenizer | BertWordPieceTokenizer":
     try:
         if found == whole:
             return Tokenizer.from_file(str(whole))
-        return BertWordPieceTokenizer(str(words))  # lower case, as most of the family
+        return BertWordPieceTokenizer.from_file(str(words))  # lower case, as most of the family
     except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
         raise BadInputError(f"{found} is no tokenizer ({error}): save it again") from None
 

@@ -104,7 +104,7 @@ def emit_pressed(pressed: Pressed, taps: dict[str, str] | None = None) -> Graph:
     proto = nodes.model(architecture=str(architecture), scheme=scheme.name)
     stored = sum(values.nbytes for values in nodes.weights.values())
     if "int8-weight-only" in scheme.arithmetics:
-        # ONNX Runtime packs such weights anew as it loads, and looks for them in the file
+        # ONNX Runtime turns these into floats as it loads, and looks for them in the file
         whole = with_weights(proto, nodes.weights).SerializeToString()
         return Graph(architecture, scheme, whole, {}, stored)
     return Graph(architecture, scheme, proto, nodes.weights, stored)

@@ -37,7 +37,8 @@ class Linears:
             per_token = self._pressed.scheme.activations == "token"
             return self._per_token(x, name) if per_token else self._dynamic(x, name)
         if kind == "int8-weight-only":
-            return self._nodes.add("Gemm", x, self._matrix(name), self.stored(f"{name}.bias"))
+            weight = self._floats(f"{name}.weight", transposed=True)
+            return self._nodes.add("Gemm", x, weight, self.stored(f"{name}.bias"))
         weight = self._nodes.weight(f"{name}.weight", self._pressed.floats[f"{name}.weight"].T)
         return self._nodes.add("Gemm", x, weight, self.stored(f"{name}.bias"))
 
@@ -59,9 +60,7 @@ class Linears:
         """A stored tensor as floats."""
         if name not in self._pressed.integers:
             return self._nodes.weight(name, self._pressed.floats[name])
-        found = self._pressed.integers[name]  # one scale for all of it
-        values = self._nodes.weight(f"{name}.int8", found.values)
-        return self._nodes.add("DequantizeLinear", values, *self._first_grid(name, found))
+        return self._floats(name, transposed=False)
 
     def looked_up(self, name: str, ids: str) -> str:
         """Rows of a stored table as floats: (batch, tokens) -> (batch, tokens, hidden)."""
@@ -139,6 +138,21 @@ class Linears:
     def _step(self, where: str, step: Step) -> tuple[str, str]:
         scale = self._nodes.constant(f"{where}.scale", np.array(step.scale, np.float32))
         return scale, self._nodes.constant(f"{where}.zero", np.array(step.zero, np.uint8))
+
+    def _floats(self, name: str, *, transposed: bool) -> str:
+        """Stored integers as floats, in operators that ONNX Runtime folds when it loads.
+
+        Of DequantizeLinear and Gemm it would make a product that rounds its other operand too.
+        """
+        n, found = self._nodes, self._pressed.integers[name]
+        values = found.values.T if transposed else found.values
+        x = n.add("Cast", n.weight(f"{name}.int8", values), to=1)
+        scales, zeros = found.scales, found.zeros
+        if self._pressed.scheme.weights == "tensor":
+            scales, zeros = scales[:1], None if zeros is None else zeros[:1]
+        if zeros is not None:
+            x = n.add("Sub", x, n.weight(f"{name}.zeros", zeros.astype(np.float32)))
+        return n.add("Mul", x, n.weight(f"{name}.scales", scales))
 
     def _matrix(self, name: str) -> str:
         """[in, out], floats made of integers. Without its zeros ORT would make no QGemm of it."""
