@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench.subjects import Source, anchor_for, build
+from bench.theirs import anchor_scheme
 from profiler.contention import read, since
 from profiler.cpus import allowed_cpus
 from profiler.rounds import Candidate, Instruments, measure
@@ -145,9 +146,10 @@ def _anchor(
         return None
     tokens = asked.workload.tokens
     beside = anchor_for(order.architecture.macs(tokens), tokens)
-    key = f"{order.scheme} {beside}"
+    scheme = anchor_scheme(order.scheme)
+    key = f"{scheme} {beside}"
     if key not in anchors:
-        loaded = _load(runtime, Order(_long_enough(beside, tokens), order.scheme), asked)
+        loaded = _load(runtime, Order(_long_enough(beside, tokens), scheme), asked)
         anchors[key] = Candidate(loaded.prepared.run, name=str(beside))
     return anchors[key]
 

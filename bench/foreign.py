@@ -17,7 +17,7 @@ def require_encoder_graph(path: Path, batch: int | None, tokens: Sequence[int]) 
     Raises:
         BadInputError: saying which of its inputs or files is in the way.
     """
-    graph = _graph(path)
+    graph = graph_of(path)
     weights = {tensor.name for tensor in graph.initializer}
     asked = [value for value in graph.input if value.name not in weights]
     names = [value.name for value in asked]
@@ -39,14 +39,19 @@ def data_files(path: Path) -> Iterator[Path]:
     from onnx import TensorProto
 
     found: dict[str, None] = {}
-    for tensor in _graph(path).initializer:
+    for tensor in graph_of(path).initializer:
         if tensor.data_location == TensorProto.EXTERNAL:
             entries = {entry.key: entry.value for entry in tensor.external_data}
             found[entries.get("location", "")] = None
     yield from (path.parent / name for name in found)
 
 
-def _graph(path: Path) -> "GraphProto":
+def graph_of(path: Path) -> "GraphProto":
+    """What is in an ONNX file, weights beside it left there.
+
+    Raises:
+        BadInputError: it is no ONNX file.
+    """
     import onnx
 
     try:

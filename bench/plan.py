@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
-from bench.subjects import AS_IS, Source
+from bench.subjects import Source
+from bench.theirs import AS_IS, ENGINE
 from profiler.device import Device
 from profiler.runtimes.runtime import load_runtime
 from results.architecture import Architecture
@@ -34,6 +35,8 @@ class Network:
 
     architecture: Architecture | None
     source: Source = field(default_factory=Source)
+    theirs: tuple[str, ...] = ()
+    """Schemes in which tools of others quantise the source, for ONNX Runtime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def tasks_for(
 ) -> tuple[Task, ...]:
     """Every network x workload x runtime x scheme that makes sense, in that order.
 
-    A foreign ONNX file runs as it is, and only where graphs run.
+    A foreign ONNX file runs as it is, where graphs run, and as others quantise it.
     """
     return tuple(
         Task(
@@ -83,13 +86,17 @@ def tasks_for(
         for network in networks
         for workload in workloads
         for runtime, schemes in runtimes.items()
-        for scheme in (schemes if network.architecture else _foreign(runtime, schemes))
+        for scheme in _schemes(network, runtime, schemes)
     )
 
 
-def _foreign(runtime: str, schemes: Sequence[str]) -> list[str]:
-    """A foreign graph runs as it is, where graphs run, unless other schemes were asked for."""
-    return [AS_IS] if load_runtime(runtime).takes == "graph" and "fp32" in schemes else []
+def _schemes(network: Network, runtime: str, ours: Sequence[str]) -> list[str]:
+    """A foreign graph runs as it is beside fp32, and beside what others make of it."""
+    theirs = network.theirs if runtime == ENGINE else ()
+    if network.architecture:
+        return [*ours, *theirs]
+    runs = load_runtime(runtime).takes == "graph" and ("fp32" in ours or theirs)
+    return [AS_IS, *theirs] if runs else []
 
 
 def blocks(tasks: Iterable[Task], seed: int) -> list[Block]:

@@ -31,13 +31,18 @@ def profile(
     ] = None,
     model: Annotated[
         list[Path] | None,
-        typer.Option(help="Hugging Face folder or .onnx file to measure as it is; repeatable."),
+        typer.Option(help="Hugging Face folder or .onnx file to measure; repeatable."),
     ] = None,
     runtime: Annotated[
         list[str] | None, typer.Option(help="Only these runtimes of the device; repeatable.")
     ] = None,
     scheme: Annotated[
-        list[str] | None, typer.Option(help="Only these schemes of the device; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--scheme",
+            "--precision",
+            help="Only these schemes of the device, or int8 for all of its int8 ones; repeatable.",
+        ),
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Examples in a call.")] = None,
     tokens: Annotated[

@@ -1,7 +1,7 @@
 """What a person asked `bench profile` for, checked, and turned into a plan. Measures nothing."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ MOST_SAMPLES = 1_000_000
 MOST_PROCESSES = 100
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 DEFAULT_SPACE = "bigger-faster"
+PRECISION = "int8"
+"""Among schemes: every one of the device that stores integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +87,21 @@ def plan_of(asked: Asked, host: "Host") -> "tuple[Plan, list[str]]":
         BadInputError: the device, the options or the files are not what they should be.
     """
     from bench.plan import Plan, tasks_for
+    from bench.theirs import require_possible
     from profiler.device import devices_file, find_device, load_devices, needs_cap, refusals
     from results.measurement import Procedure
 
     path = devices_file(asked.devices)
-    chosen = asked.chosen
-    device = _adjusted(find_device(load_devices(path), asked.device, path), chosen)
+    device = _adjusted(find_device(load_devices(path), asked.device, path), asked.chosen)
+    chosen = replace(asked.chosen, schemes=_spelled_out(asked.chosen.schemes, device))
     if why := refusals(device, host):
         message = f"this host cannot be {device.name}: {'; '.join(why)}; see `bench devices`"
         raise BadInputError(message)
     cap = (device.isa_cap or "") if needs_cap(device, host) else ""
-    runtimes, refused = _runtimes(device, chosen, cap)
+    runtimes, refused = _with_theirs(device, chosen, cap)
     networks = _networks(chosen, max(device.tokens))
+    theirs = [(network.source.path, network.theirs) for network in networks]
+    require_possible(chosen.schemes, theirs, runtimes, host.hardware.isa)
     procedure = Procedure(
         profile="deployed" if chosen.deployed else "stable",
         target_error=chosen.target_error,
@@ -106,7 +111,7 @@ def plan_of(asked: Asked, host: "Host") -> "tuple[Plan, list[str]]":
     tasks = tasks_for(networks, runtimes, device.workloads(), procedure)
     if not tasks:
         raise BadInputError(
-            "nothing to measure: an .onnx file runs on onnxruntime only, as it is; "
+            "nothing to measure: an .onnx file runs as it is, and in int8-dynamic on onnxruntime; "
             "leave out --runtime and --scheme"
         )
     return Plan(device, tuple(runtimes), tasks, procedure, chosen.seed, cap), refused
@@ -124,6 +129,30 @@ def _adjusted(device: "Device", chosen: Chosen) -> "Device":
     if chosen.deployed:
         changes["pin"] = False
     return device.model_copy(update=changes)
+
+
+def _spelled_out(schemes: tuple[str, ...], device: "Device") -> tuple[str, ...]:
+    """With every int8 scheme of the device in place of the word `int8`."""
+    from quant.scheme import parse
+
+    if PRECISION not in schemes:
+        return schemes
+    offered = dict.fromkeys(s for listed in device.runtimes.values() for s in listed)
+    whole = [scheme for scheme in offered if parse(scheme).arithmetics != {"fp32"}]
+    if not whole:
+        raise BadInputError(f"--scheme int8: {device.name} has no int8 scheme; see devices.yaml")
+    return tuple(dict.fromkeys([*(s for s in schemes if s != PRECISION), *whole]))
+
+
+def _with_theirs(
+    device: "Device", chosen: Chosen, cap: str
+) -> tuple[dict[str, list[str]], list[str]]:
+    """As `_runtimes`, which knows our schemes only; none of them where only theirs are wanted."""
+    from bench.theirs import OPTIMUM
+
+    ours = tuple(scheme for scheme in chosen.schemes if scheme != OPTIMUM)
+    runtimes, refused = _runtimes(device, replace(chosen, schemes=ours), cap)
+    return ({name: [] for name in runtimes} if chosen.schemes and not ours else runtimes), refused
 
 
 def _runtimes(
@@ -208,16 +237,17 @@ def _network(path: Path, chosen: Chosen) -> "Network":
     from bench.foreign import require_encoder_graph
     from bench.plan import Network
     from bench.subjects import source_of
+    from bench.theirs import wanted_of
     from nas.checkpoint import architecture_of, load_weights
     from quant.weights import TensorWeights
 
     source = source_of(path)
     if source.is_onnx:
         require_encoder_graph(path, chosen.batch, chosen.tokens)
-        return Network(None, source)
+        return Network(None, source, wanted_of(path, chosen.schemes))
     architecture = architecture_of(path)
     try:
         TensorWeights(load_weights(path)).tensors(architecture)
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from None
-    return Network(architecture, source)
+    return Network(architecture, source, wanted_of(path, chosen.schemes))

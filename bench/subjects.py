@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.foreign import data_files
+from bench.foreign_quantise import quantised
+from bench.theirs import AS_IS, OPTIMUM
 from results.architecture import Architecture
 from results.errors import BadInputError
 
@@ -27,9 +29,6 @@ ANCHORS = {
 
 A larger one would cost more than it steadies: BERT-base itself is within 3.3 of `medium`.
 """
-
-AS_IS = "as-is"
-"""The scheme of a foreign ONNX file: whatever is in it."""
 
 
 def anchor_for(macs: int, tokens: int) -> Architecture:
@@ -100,6 +99,8 @@ def build(
     Raises:
         BadInputError: the file is not what it should be, or the scheme does not fit the runtime.
     """
+    if scheme == OPTIMUM or (architecture is None and scheme != AS_IS):
+        return quantised(Path(source.path), scheme)
     if architecture is None:
         return OnnxFile(Path(source.path))
     if takes == "module":

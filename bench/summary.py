@@ -7,10 +7,14 @@ from statistics import median
 
 from rich.table import Table
 
+from bench.theirs import AS_IS
 from results.architecture import Architecture
 from results.measurement import Measurement
 from results.session import Places, Session
 from results.stats import Label, contention, drift, label, references
+
+FLOATS = (AS_IS, "fp32")
+"""What the other schemes of a network are compared with."""
 
 Group = tuple[str, str, int, int, int]
 """Runtime, scheme, batch, tokens, threads."""
@@ -30,7 +34,8 @@ class Line:
     median_ms: float
     max_ms: float
     speed_up: float | None
-    """Median over networks of fp32 latency over this scheme's, on the same runtime."""
+    """Median over networks of the latency in fp32, or of a foreign graph as it is, over this
+    scheme's on the same runtime."""
     error: float
     """Median half-width of the rows' 95 % intervals."""
     noisy: float
@@ -76,7 +81,7 @@ def lines(rows: Sequence[Measurement], found: Mapping[str, Label]) -> list[Line]
 
 def _order(group: Group) -> tuple[object, ...]:
     runtime, scheme, *workload = group
-    return *workload, runtime, scheme != "fp32", scheme
+    return *workload, runtime, scheme not in FLOATS, scheme
 
 
 def _line(
@@ -86,11 +91,15 @@ def _line(
 ) -> Line:
     runtime, scheme, batch, tokens, threads = group
     here = groups[group]
-    floats = groups.get((runtime, "fp32", batch, tokens, threads), {})
+    floats = {
+        key: row
+        for base in FLOATS
+        for key, row in groups.get((runtime, base, batch, tokens, threads), {}).items()
+    }
     gains = [
         found[floats[key].id].latency_ms / found[row.id].latency_ms
         for key, row in here.items()
-        if key in floats and scheme != "fp32"
+        if key in floats and scheme not in FLOATS
     ]
     latencies = [found[row.id].latency_ms for row in here.values()]
     return Line(
@@ -116,9 +125,10 @@ def tables(listed: Sequence[Line], device: str) -> Iterator[Table]:
             title_justify="left",
             box=None,
             padding=(0, 2, 0, 0),
+            pad_edge=False,
         )
         drawn.add_column("runtime", no_wrap=True)
-        drawn.add_column("scheme", no_wrap=True)
+        drawn.add_column("scheme", overflow="fold")
         for heading in ("rows", "min", "median", "max", "vs fp32", "± 95 %", "noisy"):
             drawn.add_column(heading, justify="right", no_wrap=True)
         for x in listed:
