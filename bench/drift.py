@@ -29,8 +29,12 @@ def drift(
         typer.Option(help="Schemes to compare; repeatable. [default: int8-dynamic, ptq]"),
     ] = None,
     runtime: Annotated[
-        str, typer.Option(help="Engine that runs them: onnxruntime, openvino, onednn, torch.")
-    ] = "onnxruntime",
+        list[str] | None,
+        typer.Option(
+            help="Engines that run them: onnxruntime, openvino, onednn, torch; repeatable."
+            " [default: onnxruntime]"
+        ),
+    ] = None,
     tokens: Annotated[
         int | None,
         typer.Option(
@@ -60,14 +64,9 @@ def drift(
         )
     from bench.drifting import Question, compare
 
+    schemes, runtimes = tuple(scheme or DEFAULT), tuple(runtime or ["onnxruntime"])
     question = Question(
-        model,
-        text,
-        calibration,
-        tuple(scheme or DEFAULT),
-        runtime,
-        tokens,
-        sensitivity=sensitivity,
+        model, text, calibration, schemes, runtimes, tokens, sensitivity=sensitivity
     )
     found = compare(question)
     from bench.drift_report import as_text, to_json

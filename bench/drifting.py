@@ -49,7 +49,7 @@ class Question:
     text: Path
     calibration: Path | None
     schemes: tuple[str, ...]
-    runtime: str
+    runtimes: tuple[str, ...]
     tokens: int | None
     sensitivity: bool
 
@@ -65,7 +65,6 @@ class Result:
     """CPU time of one call of one sentence of `tokens` tokens, one thread, warm."""
     drift: Drift
     parts: tuple[Part, ...] = ()
-    """Empty for what torch quantises itself."""
     overflowing: int = 0
     """Pairs of weights that overflow on an x86 CPU without VNNI."""
 
@@ -102,7 +101,7 @@ def compare(question: Question) -> Found:
         BadInputError: the folder, the text, a scheme or the runtime cannot be used.
     """
     schemes = [parse(text) for text in dict.fromkeys(question.schemes)]
-    _require(question.runtime, schemes)
+    pairs = _pairs(question.runtimes, schemes)
     subject = _subject(question)
     text = read(question.text, question.model, subject.tokens)
     if question.calibration is not None:
@@ -115,16 +114,24 @@ def compare(question: Question) -> Found:
     with reserved_cpus(1) as cpus:
         pin(cpus)
         try:
-            return _compare(question, schemes, subject, text, known)
+            return _compare(question, pairs, subject, text, known)
         finally:
             pin(before)
 
 
-def _require(runtime: str, schemes: Sequence[Scheme]) -> None:
-    engine = load_runtime(runtime)
+def _pairs(runtimes: Sequence[str], schemes: Sequence[Scheme]) -> list[tuple[str, Scheme]]:
+    """Each scheme on each of the runtimes that has it; one that none has is refused."""
+    found: list[tuple[str, Scheme]] = []
     for scheme in schemes:
-        if why := engine.scheme_refusal(scheme.name, ""):
-            raise BadInputError(f"--runtime {runtime}: {why}")
+        refused = {
+            name: load_runtime(name).scheme_refusal(scheme.name, "")
+            for name in dict.fromkeys(runtimes)
+        }
+        if all(refused.values()):
+            told = "; ".join(f"{name}: {why}" for name, why in refused.items())
+            raise BadInputError(f"--scheme {scheme}: {told}")
+        found += [(name, scheme) for name, why in refused.items() if not why]
+    return found
 
 
 def _subject(question: Question) -> _Subject:
@@ -144,55 +151,50 @@ def _subject(question: Question) -> _Subject:
 
 
 def _compare(
-    question: Question, schemes: Sequence[Scheme], subject: _Subject, text: Text, known: Text
+    question: Question,
+    pairs: Sequence[tuple[str, Scheme]],
+    subject: _Subject,
+    text: Text,
+    known: Text,
 ) -> Found:
-    batches = text.batches()
-    exact = _load(subject, "onnxruntime", press(subject.architecture, FP32, subject.weights))
-    hidden = [exact.answer(batch) for batch in batches]
-    made: list[tuple[str, str, Prepared, Pressed | None, list[NDArray[np.float32]]]] = [
-        ("fp32", "onnxruntime", exact, press(subject.architecture, FP32, subject.weights), hidden)
-    ]
-    for scheme in schemes:
-        pressed = _pressed(scheme, subject, known, question.runtime)
-        prepared = _load(subject, question.runtime, pressed, scheme)
-        answers = [prepared.answer(batch) for batch in batches]
-        made.append((scheme.name, question.runtime, prepared, pressed, answers))
-    times = _timed([prepared.run for _, _, prepared, _, _ in made])
-    results = tuple(
+    batches, schemes = text.batches(), list(dict.fromkeys(scheme for _, scheme in pairs))
+    pressed = {scheme: _pressed(scheme, subject, known) for scheme in schemes}
+    reference = press(subject.architecture, FP32, subject.weights)
+    prepared = [_load(subject, "onnxruntime", FP32, reference)]
+    prepared += [_load(subject, runtime, scheme, pressed[scheme]) for runtime, scheme in pairs]
+    hidden = [[one.answer(batch) for batch in batches] for one in prepared]
+    times = _timed([one.run for one in prepared])
+    named = [("onnxruntime", FP32), *pairs]
+    results = [
         Result(
-            scheme,
+            scheme.name,
             runtime,
-            prepared.model_bytes,
-            ms,
-            _drift(subject, hidden, answers),
-            tuple(sizes(pressed)) if pressed else (),
-            overflowing_pairs(pressed) if pressed else 0,
+            prepared[i].model_bytes,
+            times[i],
+            _drift(subject, hidden[0], hidden[i]),
+            tuple(sizes(pressed.get(scheme, reference))),
+            overflowing_pairs(pressed.get(scheme, reference)),
         )
-        for (scheme, runtime, prepared, pressed, answers), ms in zip(made, times, strict=True)
-    )
-    ranked = next((s for s in schemes if s.arithmetics != {"fp32"}), None)
-    ranking = _ranking(subject, ranked, text, known) if ranked else ()
+        for i, (runtime, scheme) in enumerate(named)
+    ]
+    ranked = next((s for s in schemes if question.sensitivity and s.arithmetics != {"fp32"}), None)
     return Found(
         subject.source.label,
         text.label,
         known.label if any(s.calibrated for s in schemes) else "",
         subject.tokens,
-        results,
-        ranking if question.sensitivity else (),
+        tuple(results),
+        _ranking(subject, ranked, text, known) if ranked else (),
         ranked.name if ranked else "",
         bool(VNNI & set(this_host(read_hardware()).hardware.isa)),
     )
 
 
-def _load(
-    subject: _Subject,
-    runtime: str,
-    pressed: Pressed | None,
-    scheme: Scheme = FP32,
-) -> Prepared:
+def _load(subject: _Subject, runtime: str, scheme: Scheme, pressed: Pressed) -> Prepared:
+    """Torch quantises a module by itself; the others are given what was pressed."""
     engine = load_runtime(runtime)
-    if pressed is None:
-        model = build(engine.takes, subject.architecture, scheme.name, subject.source, 0, "")
+    if engine.takes == "module":
+        model = build("module", subject.architecture, scheme.name, subject.source, 0, "")
     else:
         model = of_pressed(engine.takes, pressed)
     workload = Workload(1, subject.tokens, 1)
@@ -200,13 +202,9 @@ def _load(
     return engine.prepare(model, inputs, 1, stable=True, cap="")
 
 
-def _pressed(scheme: Scheme, subject: _Subject, known: Text, runtime: str) -> Pressed | None:
-    """What the runtime is given; None where it quantises a module by itself."""
-    if load_runtime(runtime).takes == "module":
-        return None
-    return press(
-        subject.architecture, scheme, subject.weights, _calibrated(scheme, subject, known)
-    )
+def _pressed(scheme: Scheme, subject: _Subject, known: Text) -> Pressed:
+    calibration = _calibrated(scheme, subject, known)
+    return press(subject.architecture, scheme, subject.weights, calibration)
 
 
 def _calibrated(scheme: Scheme, subject: _Subject, known: Text) -> Calibration | None:
@@ -254,10 +252,10 @@ def _ranking(
     batches = few.batches()
     a, weights = subject.architecture, subject.weights
     whole = _calibrated(scheme, subject, known)
-    exact = _load(subject, "onnxruntime", press(a, FP32, weights))
+    exact = _load(subject, "onnxruntime", FP32, press(a, FP32, weights))
     hidden = [exact.answer(batch) for batch in batches]
     found = []
     for where, alone in one_at_a_time(a, scheme):
-        rough = _load(subject, "onnxruntime", press(a, alone, weights, whole))
+        rough = _load(subject, "onnxruntime", alone, press(a, alone, weights, whole))
         found.append((where, drift(hidden, [rough.answer(batch) for batch in batches]).moved))
     return tuple(sorted(found, key=lambda pair: -pair[1]))

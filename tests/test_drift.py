@@ -40,11 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def ask(
-    folder: Path, *schemes: str, runtime: str = "onnxruntime", sensitive: bool = False
-) -> Found:
+def ask(folder: Path, *schemes: str, sensitive: bool = False) -> Found:
     text = folder / "text.txt"
-    question = Question(folder, text, None, schemes, runtime, 16, sensitivity=sensitive)
+    question = Question(folder, text, None, schemes, ("onnxruntime",), 16, sensitivity=sensitive)
     return compare(question)
 
 
@@ -148,6 +146,18 @@ def test_float32_has_not_moved_and_integers_have(folder: Path) -> None:
     assert 20 == found.results[0].drift.sentences
 
 
+def test_each_scheme_runs_on_each_runtime_that_has_it(folder: Path) -> None:
+    question = Question(
+        folder, folder / "text.txt", None, ("int8-dynamic", "ptq"), ("torch", "onnxruntime"), 16,
+        sensitivity=False,
+    )  # fmt: skip
+
+    found = [(r.runtime, r.scheme) for r in compare(question).results]
+
+    dynamic = [("torch", "int8-dynamic"), ("onnxruntime", "int8-dynamic")]
+    assert [("onnxruntime", "fp32"), *dynamic, ("onnxruntime", "ptq")] == found
+
+
 def test_the_ranking_names_every_place_the_worst_first(folder: Path) -> None:
     found = ask(folder, "ptq", sensitive=True)
 
@@ -201,7 +211,7 @@ def test_the_exported_file_is_the_scored_network(
         rough.append(run.run(None, feed)[0])
         with torch.inference_mode():
             exact.append(encoder(torch.from_numpy(batch.input_ids)).numpy())
-    question = Question(folder, text, text, (scheme,), "onnxruntime", 16, sensitivity=False)
+    question = Question(folder, text, text, (scheme,), ("onnxruntime",), 16, sensitivity=False)
     scored = compare(question).results[1].drift
     assert drift(exact, rough).cosine == pytest.approx(scored.cosine, abs=1e-5)
 
@@ -250,7 +260,10 @@ def test_the_command_prints_tables_or_json_and_gates(folder: Path) -> None:
         (["drift", "--text", "short.txt"], "needs at least 64 tokens of text"),
         (["drift", "--text", "text.txt", "--scheme", "int4"], "unknown scheme 'int4'"),
         (["drift", "--text", "text.txt", "--runtime", "abacus"], "unknown runtime 'abacus'"),
-        (["drift", "--text", "text.txt", "--runtime", "torch"], "--runtime torch: "),
+        (
+            ["drift", "--text", "text.txt", "--scheme", "ptq", "--runtime", "torch"],
+            "--scheme ptq: torch: ",
+        ),
         (["drift", "--text", "text.txt", "--tokens", "99"], "do not fit the 32 positions"),
         (["drift", "--text", "text.txt", "--tokens", "0"], "--tokens 0 is out of range"),
         (["drift", "--text", "text.txt", "--max-drift", "-1"], "out of range"),
