@@ -23,7 +23,7 @@ def to_json(found: "Found") -> str:
 def as_text(found: "Found") -> str:
     """Tables, and what follows from them."""
     out = StringIO()
-    console = Console(file=out, markup=False, highlight=False, width=120)
+    console = Console(file=out, markup=False, highlight=False, width=140)
     console.print(_table(found))
     if len(found.results) == 2:  # noqa: PLR2004 - float32 and one other
         console.print(_parts(found.results[1]))
@@ -53,7 +53,7 @@ def _table(found: "Found") -> Table:
         *(["label flipped"] if labels else []),
     ):
         left = heading in ("runtime", "scheme")
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=left)
     first = found.results[0].latency_ms
     for result in found.results:
         d = result.drift
@@ -77,9 +77,7 @@ def _table(found: "Found") -> Table:
 def _parts(result: "Result") -> Table:
     table = _bare(f"\nwhat {result.scheme} stores")
     for heading in ("group", "stored as", "tensors", "MB", "MB in float32"):
-        table.add_column(
-            heading, justify="left" if "o" in heading[:7] and heading != "tensors" else "right"
-        )
+        table.add_column(heading, justify="left" if heading in ("group", "stored as") else "right")
     for part in result.parts:
         table.add_row(
             part.group,
@@ -109,18 +107,17 @@ def _remarks(found: "Found") -> list[str]:
         said.append(
             f"to keep the two that cost most in float32: --scheme {found.ranked}:keep={worst}"
         )
-    for result in found.results:
-        if result.overflowing and not found.vnni:
-            said.append(
-                f"{result.scheme}: this CPU has no VNNI, and {result.overflowing} pairs of "
-                f"weights can overflow 16 bits: use --scheme {result.scheme}:reduce-range=yes"
-            )
-        elif result.overflowing:
-            said.append(
-                f"{result.scheme}: exact on this CPU; on x86 without VNNI {result.overflowing} "
-                "pairs of weights can overflow 16 bits: there use "
-                f"{result.scheme}:reduce-range=yes"
-            )
+    over = dict.fromkeys(r.scheme for r in found.results if r.overflowing)
+    if over and found.vnni:
+        said.append(
+            f"exact on this CPU; on x86 CPUs without VNNI 16-bit sums overflow in {', '.join(over)}:"
+            " there add :reduce-range=yes"
+        )
+    elif over:
+        said.append(
+            f"this CPU has no VNNI, and 16-bit sums can overflow in {', '.join(over)}: add "
+            ":reduce-range=yes to the scheme"
+        )
     return said
 
 
