@@ -110,8 +110,8 @@ def _remarks(found: "Found") -> list[str]:
     over = dict.fromkeys(r.scheme for r in found.results if r.overflowing)
     if over and found.vnni:
         said.append(
-            f"exact on this CPU; on x86 CPUs without VNNI 16-bit sums overflow in {', '.join(over)}:"
-            " there add :reduce-range=yes"
+            "exact on this CPU; on x86 CPUs without VNNI 16-bit sums overflow in "
+            f"{', '.join(over)}: there add :reduce-range=yes"
         )
     elif over:
         said.append(
