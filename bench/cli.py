@@ -8,6 +8,7 @@ import typer
 
 from bench.devices import devices
 from bench.drift import drift
+from bench.explain import explain
 from bench.export import export
 from bench.profile import profile
 from bench.rows import rows
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(profile)
 app.command()(devices)
 app.command()(drift)
+app.command()(explain)
 app.command()(export)
 app.command()(rows)
 
