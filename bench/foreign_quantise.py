@@ -23,7 +23,6 @@ class Quantised:
     proto: bytes
     initializers: Mapping[str, Any] = field(default_factory=dict)
     floats: str = "fp32"
-    folded: bool = False
 
     @property
     def model_bytes(self) -> int:

@@ -86,7 +86,7 @@ def operator_of_integers(graph: "GraphProto") -> str:
 
 def nothing_in(path: Path) -> str:
     """The sentence for a model that the tools leave as it is."""
-    return f"{path} has no matrix product with stored weights, so there is nothing to quantise"
+    return f"{path}: nothing to quantise, no MatMul or Gemm has its weights among the initialisers"
 
 
 def _require_quantisable(path: Path) -> None:
@@ -94,7 +94,6 @@ def _require_quantisable(path: Path) -> None:
     if found := operator_of_integers(graph):
         raise BadInputError(f"{path} is quantised already, it has {found}: leave out --scheme")
     stored = {tensor.name for tensor in graph.initializer}
-    stored |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
     if not any(node.op_type in MATRICES and node.input[1] in stored for node in graph.node):
         raise BadInputError(nothing_in(path))
 

@@ -29,6 +29,7 @@ OURS = {
     "torch": ("fp32", "int8-dynamic"),
     "onnxruntime": ("fp32", "int8-dynamic", "int8-static", "ptq"),
     "openvino": ("fp32", "bf16", "int8-static", "ptq", "ptq-bf16"),
+    "torchao": ("int8-dynamic",),
     "onednn": ("ptq",),
 }
 """Our schemes on each runtime that this version has."""
