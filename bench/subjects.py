@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.foreign import data_files
 from bench.foreign_quantise import quantised
+from bench.modules import MAKERS
 from bench.theirs import AS_IS, OPTIMUM
 from results.architecture import Architecture
 from results.errors import BadInputError
 
 if TYPE_CHECKING:
-    from nas.encoder import Encoder
     from quant.press import Pressed
-    from quant.weights import Floats, RandomWeights
+    from quant.weights import RandomWeights
 
 ANCHORS = {
     "tiny": Architecture.uniform(2, 128, 2, 128, 512),
@@ -78,7 +78,6 @@ class OnnxFile:
     path: Path
     initializers: Mapping[str, Any] = field(default_factory=dict)
     floats: str = "fp32"
-    folded: bool = False
 
     @property
     def model_bytes(self) -> int:
@@ -103,8 +102,8 @@ def build(
         return quantised(Path(source.path), scheme)
     if architecture is None:
         return OnnxFile(Path(source.path))
-    if takes == "module":
-        return _module(architecture, scheme, source, seed, cap)
+    if takes in MAKERS:
+        return _module(takes, architecture, scheme, source, seed, cap)
     return of_pressed(takes, _pressed(architecture, scheme, source, seed))
 
 
@@ -139,34 +138,14 @@ def _pressed(architecture: Architecture, scheme: str, source: Source, seed: int)
 
 
 def _module(
-    architecture: Architecture, scheme: str, source: Source, seed: int, cap: str
+    takes: str, architecture: Architecture, scheme: str, source: Source, seed: int, cap: str
 ) -> object:
-    from nas.encoder import Encoder
+    from bench.modules import module
 
     if source.path:
         from nas.checkpoint import load_weights
 
-        encoder = Encoder(architecture, load_weights(Path(source.path)), pooler=False)
+        tensors = load_weights(Path(source.path))
     else:
         tensors = _random(seed).tensors(architecture)
-        encoder = Encoder(architecture, tensors, pooler=False)
-        _share_words(encoder, tensors["embeddings.word_embeddings.weight"])
-    encoder.eval()
-    if scheme == "fp32":
-        return encoder
-    from quant.dynamic import quantise_dynamic
-
-    # fbgemm listens to no cap, oneDNN does
-    return quantise_dynamic(encoder, kernels="onednn" if cap else "", in_place=True)
-
-
-def _share_words(encoder: "Encoder", words: "Floats") -> None:
-    """Look words up where all sub-models keep them: a copy each is up to 94 MB, mostly unread."""
-    import warnings
-
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the view is read-only, and so are lookups
-        shared = torch.from_numpy(words)
-    encoder.embeddings.words.weight = torch.nn.Parameter(shared, requires_grad=False)
+    return module(architecture, scheme, tensors, MAKERS[takes], cap)

@@ -39,7 +39,10 @@ class Notebook:
             self.collecting.add(gc.isenabled())
             return np.arange(3000).sum()
 
-        return Prepared(run, model_bytes=7, isa="SSE9")
+        def answer(given: Inputs) -> Any:
+            return given.input_ids.astype(np.float32)
+
+        return Prepared(run, answer, model_bytes=7, isa="SSE9")
 
 
 def request(*orders: Order, profile: str = "stable") -> Request:

@@ -8,7 +8,7 @@ from torch.ao.nn.quantized.dynamic import Linear as IntegerLinear
 
 from nas.encoder import Encoder
 from quant import dynamic
-from quant.dynamic import engine, quantise_dynamic
+from quant.dynamic import engine, maker, quantise_dynamic
 from results.errors import BadInputError
 from tests.written_bert import ARCHITECTURES, batch, bert, int8_linear, lively, plain_linear
 
@@ -93,3 +93,50 @@ def test_an_operator_that_torch_lacks_is_a_sentence(monkeypatch: pytest.MonkeyPa
     with pytest.raises(BadInputError, match=r"cannot quantise .*linear_prepack'\): use ONNX") as e:
         quantise_dynamic(nn.Linear(2, 2))
     assert "\n" not in str(e.value)
+
+
+def test_layers_that_are_kept_stay_float() -> None:
+    encoder = Encoder(A)
+
+    made = quantise_dynamic(encoder, keep={"blocks.0.ffn.up", "pooler"})
+
+    kept = {n for n, m in made.named_modules() if type(m) is nn.Linear}
+    assert {"blocks.0.ffn.up", "pooler"} == kept
+
+
+def test_torchao_takes_over_when_torch_has_no_quantiser_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dynamic, "find_spec", lambda name: name == "torchao" or None)
+    assert "torchao" == maker()
+
+    monkeypatch.setattr(dynamic, "find_spec", lambda _: None)
+    with pytest.raises(BadInputError, match=r"no torch\.ao\.quantization any more: pip install"):
+        maker()
+
+
+def test_a_quantiser_that_is_half_gone_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("torch.ao.quantization.per_channel_dynamic_qconfig")
+
+    with pytest.raises(BadInputError, match=r"cannot quantise linear layers with torch\.ao \("):
+        quantise_dynamic(nn.Linear(2, 2))
+
+
+@torch.no_grad()
+def test_torchao_rounds_weights_by_channel_and_activations_by_token(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("torchao", reason="needs the extra torchao")
+    torch.manual_seed(0)
+    layer, x = nn.Linear(64, 32), torch.randn(5, 64) * torch.tensor([1, 10, 100, 0.1, 1])[:, None]
+
+    made = quantise_dynamic(nn.Sequential(layer), by="torchao")
+
+    def rounded(v: torch.Tensor) -> torch.Tensor:  # each row to 255 steps around 0
+        step = v.abs().amax(dim=1, keepdim=True) / 127.5
+        return (v / step).round().clamp(-128, 127) * step
+
+    expected = rounded(x) @ rounded(layer.weight).T + layer.bias
+    np.testing.assert_allclose(expected, made(x), rtol=1e-2, atol=1e-2)
+    assert type(made[0].weight) is not nn.Parameter
+    assert ("", "") == capfd.readouterr()  # without a word

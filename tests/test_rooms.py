@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "onnxruntime", "transformers", "pandas", "onnx", "matplotlib"}
+HEAVY = {
+    "torch", "torchao", "onnxruntime", "openvino", "transformers", "pandas", "onnx", "matplotlib"
+}  # fmt: skip
 
 LIGHT = [
     "bench.cli",
@@ -21,7 +23,9 @@ LIGHT = [
     "profiler.isolate",
     "profiler.rounds",
     "profiler.runtimes.onnxruntime",
+    "profiler.runtimes.openvino",
     "profiler.runtimes.torch_eager",
+    "profiler.runtimes.torchao_eager",
     "profiler.timing",
     "quant.scheme",
 ]

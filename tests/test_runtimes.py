@@ -1,5 +1,7 @@
 """What every runtime promises, and what each refuses."""
 
+import gc
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,12 @@ import pytest
 import torch
 
 from bench.subjects import Source, build
+from profiler.runtimes import runtime as runtimes
+from profiler.runtimes.openvino import OpenVino
 from profiler.runtimes.runtime import (
     MODULES,
+    Inputs,
+    Prepared,
     Runtime,
     ThreadsError,
     load_runtime,
@@ -24,26 +30,59 @@ NETWORK = Architecture(48, (Layer(2, 24, 64), Layer(4, 96, 40)), vocab=200, posi
 WORKLOAD = Workload(batch=2, tokens=16)
 
 
+def loaded(name: str) -> Runtime:
+    if refusal(name, ""):
+        pytest.skip(refusal(name, ""))
+    return load_runtime(name)
+
+
 @pytest.fixture(params=MODULES)
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    return load_runtime(request.param)
+    return loaded(request.param)
+
+
+def prepared(
+    runtime: Runtime, scheme: str, *, stable: bool = True, threads: int = 1, cap: str = ""
+) -> Prepared:
+    model = build(runtime.takes, NETWORK, scheme, Source(), seed=3, cap=cap)
+    inputs = random_inputs(WORKLOAD, NETWORK.vocab, 3)
+    return runtime.prepare(model, inputs, threads, stable=stable, cap=cap)
 
 
 def output(runtime: Runtime, scheme: str, *, stable: bool = True, threads: int = 1) -> Any:
-    model = build(runtime.takes, NETWORK, scheme, Source(), seed=3, cap="")
-    inputs = random_inputs(WORKLOAD, NETWORK.vocab, 3)
-    prepared = runtime.prepare(model, inputs, threads, stable=stable, cap="")
-    assert prepared.model_bytes > 0
-    return np.asarray(prepared.run())
+    found = prepared(runtime, scheme, stable=stable, threads=threads)
+    assert found.model_bytes > 0
+    return np.asarray(found.run())
 
 
-def reference() -> Any:
+def reference(inputs: Inputs | None = None) -> Any:
     module = build("module", NETWORK, "fp32", Source(), seed=3, cap="")
-    inputs = random_inputs(WORKLOAD, NETWORK.vocab, 3)
+    given = inputs or random_inputs(WORKLOAD, NETWORK.vocab, 3)
     assert isinstance(module, torch.nn.Module)
     with torch.inference_mode():
-        found = module(torch.from_numpy(inputs.input_ids), torch.from_numpy(inputs.attention_mask))
+        found = module(
+            torch.from_numpy(given.input_ids),
+            torch.from_numpy(given.attention_mask),
+            torch.from_numpy(given.token_type_ids),
+        )
     return found.numpy()
+
+
+def cosine(one: Any, other: Any) -> float:
+    one, other = one.ravel(), other.ravel()
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+def text() -> Inputs:
+    """Three examples of other lengths than WORKLOAD has, in two segments, padded."""
+    ids = np.random.default_rng(8).integers(0, NETWORK.vocab, (3, 21))
+    mask = (np.arange(21) < np.array([[21], [13], [2]])).astype(np.int64)
+    return Inputs(ids, mask, np.where(np.arange(21) > 9, mask, 0))
+
+
+ROUNDED = [
+    (n, s) for n in MODULES for s in import_module(MODULES[n]).RUNTIME.schemes if s != "fp32"
+]
 
 
 def test_every_runtime_computes_the_same_network(runtime: Runtime) -> None:
@@ -54,12 +93,58 @@ def test_spinning_or_not_is_the_same_network(runtime: Runtime) -> None:
     np.testing.assert_allclose(reference(), output(runtime, "fp32", stable=False), atol=1e-4)
 
 
-def test_int8_stays_near_the_float_network_but_is_not_it(runtime: Runtime) -> None:
-    exact, rounded = reference().ravel(), output(runtime, "int8-dynamic").ravel()
+@pytest.mark.parametrize(("name", "scheme"), ROUNDED)
+def test_a_scheme_stays_near_the_float_network_but_is_not_it(name: str, scheme: str) -> None:
+    runtime = loaded(name)
+    if why := runtime.scheme_refusal(scheme, ""):
+        pytest.skip(why)
 
-    cosine = exact @ rounded / np.linalg.norm(exact) / np.linalg.norm(rounded)
-    assert 0.999 < cosine
+    exact, rounded = reference(), output(runtime, scheme)
+
+    assert 0.999 < cosine(exact, rounded)
     assert np.abs(exact - rounded).max() > 1e-4
+
+
+def test_every_runtime_answers_any_text_in_float32(runtime: Runtime) -> None:
+    found = prepared(runtime, "fp32").answer(text())
+
+    there = text().attention_mask.astype(bool)
+    np.testing.assert_allclose(reference(text())[there], found[there], atol=1e-4)
+    assert np.float32 == found.dtype
+
+
+@pytest.mark.parametrize(("name", "scheme"), ROUNDED)
+def test_what_is_answered_is_what_is_timed(name: str, scheme: str) -> None:
+    runtime = loaded(name)
+    if why := runtime.scheme_refusal(scheme, ""):
+        pytest.skip(why)
+    inputs = random_inputs(WORKLOAD, NETWORK.vocab, 3)
+    model = prepared(runtime, scheme)
+
+    first = model.answer(inputs)
+    model.answer(text())
+
+    np.testing.assert_array_equal(first, np.asarray(model.run()))
+    assert np.float32 == first.dtype
+
+
+def test_an_answer_is_not_overwritten_by_the_next_call(runtime: Runtime) -> None:
+    model = prepared(runtime, "fp32")
+    first = model.answer(random_inputs(WORKLOAD, NETWORK.vocab, 3))
+    before = first.copy()
+
+    model.answer(random_inputs(WORKLOAD, NETWORK.vocab, 4))
+    model.run()
+
+    np.testing.assert_array_equal(before, first)
+
+
+def test_neither_model_nor_inputs_need_be_kept_by_who_prepared_them(runtime: Runtime) -> None:
+    run = prepared(runtime, "fp32").run
+    gc.collect()
+    np.full((64, 1024), 7).sum()  # what would lie where something was freed
+
+    np.testing.assert_allclose(reference(), np.asarray(run()), atol=1e-4)
 
 
 def test_the_seed_decides_weights_and_token_ids() -> None:
@@ -157,11 +242,55 @@ def test_a_runtime_that_takes_no_cap_is_refused_under_one() -> None:
     assert "cannot be held to avx2" in refusal("onnxruntime", "avx2")
     assert "" == refusal("onnxruntime", "")
     assert "" == refusal("torch", "avx2")
+    assert "AVX-512" in OpenVino().cap_refusal("avx2")
 
 
 def test_an_unknown_runtime_is_told_the_known_ones() -> None:
     with pytest.raises(BadInputError, match=r"unknown runtime 'tvm'.*torch, onnxruntime"):
         load_runtime("tvm")
+
+
+def test_a_package_that_is_missing_is_named_with_the_extra_it_comes_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtimes, "find_spec", lambda _: None)
+
+    assert refusal("openvino", "") == (
+        "runtime 'openvino' needs the package openvino: pip install 'subbert[openvino]'"
+    )
+    assert refusal("torch", "") == "runtime 'torch' needs the package torch: pip install torch"
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "cap", "told"),
+    [
+        ("onnxruntime", "ptq", "", ""),
+        ("onnxruntime", "ptq:ffn-out=fp32", "", ""),
+        ("onnxruntime", "bf16", "", "it has no scheme 'bf16', only fp32, int8-dynamic"),
+        ("onnxruntime", "ptq:rest=bf16", "", "it does not compute in bf16"),
+        ("torch", "ptq:ffn-out=fp32", "", "it has no scheme 'ptq', only fp32, bf16, int8-dynamic"),
+        ("torch", "bf16", "", ""),
+        ("torch", "bf16", "avx2", "avx2 has no bf16"),
+    ],
+)
+def test_a_scheme_that_cannot_run_is_refused_by_its_name_without_settings(
+    monkeypatch: pytest.MonkeyPatch, name: str, scheme: str, cap: str, told: str
+) -> None:
+    monkeypatch.setattr(runtimes, "cpu_flags", lambda: {"avx2", "avx512_bf16"})
+
+    said = load_runtime(name).scheme_refusal(scheme, cap)
+
+    assert said.startswith(told) if told else said == ""
+
+
+@pytest.mark.parametrize("scheme", ["bf16", "ptq-bf16"])
+def test_bf16_is_refused_where_the_cpu_would_emulate_it(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setattr(runtimes, "cpu_flags", lambda: {"avx2", "avx512f", "avx512_vnni"})
+
+    assert "has neither avx512_bf16 nor amx_bf16" in OpenVino().scheme_refusal(scheme, "")
+    assert OpenVino().scheme_refusal("ptq", "") == ""
 
 
 def test_a_foreign_graph_is_timed_with_the_inputs_it_asks_for(tmp_path: Path) -> None:

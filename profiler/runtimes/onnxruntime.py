@@ -5,12 +5,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
-from profiler.runtimes.runtime import INPUTS, Graph, Inputs, Prepared, Runtime, ThreadsError
+import numpy as np
+
+from profiler.runtimes.runtime import (
+    INPUTS,
+    Graph,
+    Inputs,
+    Prepared,
+    Runtime,
+    ThreadsError,
+    usual_refusal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
     from onnxruntime import InferenceSession as Session
+    from onnxruntime import SessionOptions
 
 ATTEMPTS = 3
 """Times a session is loaded before its number of threads is believed to be wrong."""
@@ -21,7 +33,10 @@ class OnnxRuntime:
 
     takes = "graph"
     package = "onnxruntime"
-    schemes = ("fp32", "int8-dynamic")
+    schemes = ("fp32", "int8-dynamic", "int8-static", "int8-weight-only", "int8-seed", "ptq")
+
+    def scheme_refusal(self, scheme: str, cap: str) -> str:
+        return usual_refusal(self, scheme, cap)
 
     def cap_refusal(self, cap: str) -> str:
         return (
@@ -36,11 +51,7 @@ class OnnxRuntime:
 
         del cap  # refused before, by `cap_refusal`
         graph = cast("Graph", model)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        if stable:
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options = _options(threads, stable=stable)
         values = {n: ort.OrtValue.ortvalue_from_numpy(a) for n, a in graph.initializers.items()}
         for name, value in values.items():
             options.add_initializer(name, value)
@@ -51,12 +62,30 @@ class OnnxRuntime:
                 return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
             session = _with_threads(load, threads)
-        feed = {i.name: getattr(inputs, i.name) for i in session.get_inputs() if i.name in INPUTS}
+        names = [i.name for i in session.get_inputs() if i.name in INPUTS]
+        feed = {name: getattr(inputs, name) for name in names}
 
-        def run(_kept_alive: object = (graph, values)) -> object:
+        weights = graph, values  # the session reads them where they are
+
+        def run(_kept_alive: object = weights) -> object:
             return session.run(None, feed)[0]
 
-        return Prepared(run, model_bytes=graph.model_bytes)
+        def answer(given: Inputs, _kept_alive: object = weights) -> "NDArray[np.float32]":
+            found = session.run(None, {name: getattr(given, name) for name in names})[0]
+            return np.asarray(found, np.float32)
+
+        return Prepared(run, answer, model_bytes=graph.model_bytes)
+
+
+def _options(threads: int, *, stable: bool) -> "SessionOptions":
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if stable:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 def _with_threads(load: "Callable[[], Session]", threads: int) -> "Session":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +17,16 @@ from results.measurement import Workload
 MODULES = {
     "torch": "profiler.runtimes.torch_eager",
     "onnxruntime": "profiler.runtimes.onnxruntime",
+    "openvino": "profiler.runtimes.openvino",
+    "torchao": "profiler.runtimes.torchao_eager",
 }
 """Where each runtime lives. A new one is a new file with a `RUNTIME`, and a line here."""
 
+EXTRAS = ("openvino", "torchao")
+"""Runtimes whose package comes with the extra of the same name."""
+
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""CPU flags: with any of them products of bfloat16 are no emulation. The last is Arm's."""
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """What the graph of a BERT-like encoder may ask for."""
@@ -45,7 +53,11 @@ class Prepared:
     """A model that is loaded and waits for its first call."""
 
     run: Callable[[], object]
-    """One forward pass over the inputs it was prepared with; returns the last hidden state."""
+    """One forward pass over the inputs it was prepared with; returns the last hidden state, which
+    the next call may overwrite."""
+    answer: Callable[[Inputs], NDArray[np.float32]]
+    """The last hidden state, (batch, tokens, hidden), for any other inputs: by the very model that
+    `run` runs, unless the runtime's file says otherwise. Not to be timed."""
     model_bytes: int
     isa: str = ""
     """The instruction set the runtime says it uses, where it says so."""
@@ -56,7 +68,10 @@ class Runtime(Protocol):
 
     @property
     def takes(self) -> str:
-        """`graph`: ONNX with its weights beside it; `module`: a torch module in eval mode."""
+        """`graph`: ONNX with its weights beside it; `module`: a torch module in eval mode.
+
+        `torchao`: such a module whose linear layers torchao quantised.
+        """
 
     @property
     def package(self) -> str:
@@ -64,7 +79,13 @@ class Runtime(Protocol):
 
     @property
     def schemes(self) -> tuple[str, ...]:
-        """The numeric schemes it can run."""
+        """The numeric schemes it can run, by the name before their settings."""
+
+    def scheme_refusal(self, scheme: str, cap: str) -> str:
+        """Why it cannot run a scheme on this machine under this cap; empty when it can.
+
+        Of settings only the word bf16 is looked at: whoever builds the model knows the others.
+        """
 
     def cap_refusal(self, cap: str) -> str:
         """Why it cannot be held to an instruction set the host exceeds; empty when it can."""
@@ -93,6 +114,10 @@ class Graph(Protocol):
     @property
     def model_bytes(self) -> int: ...
 
+    @property
+    def floats(self) -> str:
+        """What is computed in floating point: `fp32` or `bf16`."""
+
     def lay_out(self, folder: Path) -> Path:
         """The path of a model file, in `folder` if it must be written first."""
 
@@ -106,6 +131,30 @@ def refusal(name: str, cap: str) -> str:
     return runtime.cap_refusal(cap) if cap else ""
 
 
+def usual_refusal(runtime: Runtime, scheme: str, cap: str) -> str:
+    """What most runtimes refuse: schemes that are not theirs, and bf16 where it is emulated."""
+    base = scheme.partition(":")[0]
+    if base not in runtime.schemes:
+        return f"it has no scheme {base!r}, only {', '.join(runtime.schemes)}"
+    if "bf16" not in scheme:
+        return ""
+    if "bf16" not in runtime.schemes:
+        return "it does not compute in bf16"
+    if cap:
+        return f"{cap} has no bf16"
+    if not BF16_FLAGS & cpu_flags():
+        return "this CPU has neither avx512_bf16 nor amx_bf16, and would emulate bf16"
+    return ""
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """What this CPU can do, as the kernel spells it."""
+    from profiler.environment import read_hardware
+
+    return frozenset(read_hardware().isa)
+
+
 def load_runtime(name: str) -> Runtime:
     """The runtime called `name`.
 
@@ -117,6 +166,8 @@ def load_runtime(name: str) -> Runtime:
         raise BadInputError(message)
     runtime: Runtime = import_module(MODULES[name]).RUNTIME
     if find_spec(runtime.package) is None:
-        message = f"runtime {name!r} needs the package {runtime.package}: pip install it"
-        raise BadInputError(message)
+        wanted = f"'subbert[{name}]'" if name in EXTRAS else runtime.package
+        raise BadInputError(
+            f"runtime {name!r} needs the package {runtime.package}: pip install {wanted}"
+        )
     return runtime

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from profiler.runtimes.runtime import Inputs, Prepared, Runtime, ThreadsError
+from profiler.runtimes.runtime import Inputs, Prepared, Runtime, ThreadsError, usual_refusal
 
 if TYPE_CHECKING:
-    from torch import nn
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
 
 class TorchEager:
@@ -14,7 +16,10 @@ class TorchEager:
 
     takes = "module"
     package = "torch"
-    schemes = ("fp32", "int8-dynamic")
+    schemes: tuple[str, ...] = ("fp32", "bf16", "int8-dynamic")
+
+    def scheme_refusal(self, scheme: str, cap: str) -> str:
+        return usual_refusal(self, scheme, cap)
 
     def cap_refusal(self, cap: str) -> str:
         """ATen, oneDNN and MKL listen; fbgemm does not, so a cap moves int8 to oneDNN."""
@@ -35,15 +40,25 @@ class TorchEager:
             raise ThreadsError(message)
         if any(part.training for part in module.modules()):
             raise ValueError("a module in training mode would be timed with dropout: call eval()")
-        ids = torch.from_numpy(inputs.input_ids)
-        mask = torch.from_numpy(inputs.attention_mask)
-        types = torch.from_numpy(inputs.token_type_ids)
+        given = _tensors(inputs)
 
         def run() -> object:
             with torch.inference_mode():
-                return module(ids, mask, types)
+                return module(*given).float()
 
-        return Prepared(run, model_bytes=_bytes(module.state_dict()), isa=isa)
+        def answer(other: Inputs) -> "NDArray[np.float32]":
+            with torch.inference_mode():
+                found: NDArray[np.float32] = module(*_tensors(other)).float().numpy()
+            return found
+
+        return Prepared(run, answer, model_bytes=_bytes(module.state_dict()), isa=isa)
+
+
+def _tensors(inputs: Inputs) -> "tuple[Tensor, ...]":
+    import torch
+
+    arrays = (inputs.input_ids, inputs.attention_mask, inputs.token_type_ids)
+    return tuple(torch.from_numpy(array) for array in arrays)
 
 
 def _require_threads(threads: int) -> None:
