@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.modules import MAKERS, module_refusal
 from bench.subjects import Source, build, of_pressed, source_of
 from bench.text import Text, fed, read
 from nas.checkpoint import Classifier, architecture_of, load_classifier, load_weights
@@ -123,15 +124,18 @@ def _pairs(runtimes: Sequence[str], schemes: Sequence[Scheme]) -> list[tuple[str
     """Each scheme on each of the runtimes that has it; one that none has is refused."""
     found: list[tuple[str, Scheme]] = []
     for scheme in schemes:
-        refused = {
-            name: load_runtime(name).scheme_refusal(scheme.name, "")
-            for name in dict.fromkeys(runtimes)
-        }
+        refused = {name: _refusal(name, scheme) for name in dict.fromkeys(runtimes)}
         if all(refused.values()):
             told = "; ".join(f"{name}: {why}" for name, why in refused.items())
             raise BadInputError(f"--scheme {scheme}: {told}")
         found += [(name, scheme) for name, why in refused.items() if not why]
     return found
+
+
+def _refusal(runtime: str, scheme: Scheme) -> str:
+    engine = load_runtime(runtime)
+    why = engine.scheme_refusal(scheme.name, "")
+    return why or (module_refusal(scheme.name) if engine.takes in MAKERS else "")
 
 
 def _subject(question: Question) -> _Subject:
@@ -193,8 +197,8 @@ def _compare(
 def _load(subject: _Subject, runtime: str, scheme: Scheme, pressed: Pressed) -> Prepared:
     """Torch quantises a module by itself; the others are given what was pressed."""
     engine = load_runtime(runtime)
-    if engine.takes == "module":
-        model = build("module", subject.architecture, scheme.name, subject.source, 0, "")
+    if engine.takes in MAKERS:
+        model = build(engine.takes, subject.architecture, scheme.name, subject.source, 0, "")
     else:
         model = of_pressed(engine.takes, pressed)
     workload = Workload(1, subject.tokens, 1)
