@@ -39,10 +39,12 @@ class Seen:
 
     whole_ms: float
     profiled_ms: float
-    fixed_ms: float
-    """A whole call of as many layers that are next to nothing, on one token."""
     pieces: tuple[Piece, ...]
     calls: int
+    fixed_ms: float
+    """A whole call of as many layers that are next to nothing, on one token."""
+    fixed_pieces: tuple[Piece, ...]
+    """Its operators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,8 @@ class Breakdown:
     """Milliseconds by part, `overhead` last."""
     profiler_ms: float
     """What profiling adds to a call."""
-    each_us: float
-    """What was taken off every operator: the profiler's work, and what it costs at any size."""
     scale: float
-    """What the parts were multiplied with after that: 1, or less where it is not quiet."""
+    """What operators were multiplied with, since they came to more than the whole: 1 or less."""
     rates: tuple[Rate, ...]
 
     @property
@@ -145,45 +145,30 @@ def products(a: Architecture, rows: int) -> dict[str, list[Shape]]:
 def breakdown(seen: Seen, asked: Question, quantise_us: Mapping[str, float]) -> Breakdown:
     """The parts of a call.
 
-    `overhead` is what a call costs whose tensors are next to nothing. The rest of the whole call
-    is the parts': where the operators come to more, because they were profiled and because each
-    has its share in the overhead, every one of them gives up the same, but no more than profiling
-    and overhead are; what is too much then, all give up in proportion. Where they come to less,
-    what no operator accounts for is overhead too. What a product spends on quantising its input
-    is taken to be what quantising alone takes.
+    A part is what its operators take beyond what they take on next to nothing; both are profiled,
+    so the profiler's work cancels. A whole call on next to nothing is `overhead`, together with
+    what no operator accounts for. Where parts and overhead come to more than the whole (caches
+    that profiling empties, neighbours), all parts are scaled down. What a product spends on
+    quantising its input is taken to be what quantising alone takes.
     """
     shapes = products(asked.architecture, asked.rows)
-    profiler_ms = max(seen.profiled_ms - seen.whole_ms, 0.0)
-    fixed_ms = min(seen.fixed_ms, seen.whole_ms)
-    wanted_us = 1e3 * (seen.whole_ms - fixed_ms)
-    most_us = 1e3 * (profiler_ms + fixed_ms) / max(sum(p.count for p in seen.pieces), 1)
-    each_us = min(_surplus([(p.us, p.count) for p in seen.pieces], wanted_us), most_us)
-    kept = [max(p.us - each_us * p.count, 0.0) for p in seen.pieces]
-    scale = min(wanted_us / sum(kept), 1.0) if any(kept) else 1.0
+    nothing = {p.kind: p.us / p.count for p in seen.fixed_pieces}
     parts = dict.fromkeys(PARTS, 0.0)
-    for piece, us in zip(seen.pieces, kept, strict=True):
-        parts[piece.part] += scale * us / 1e3
+    for piece in seen.pieces:
+        beyond_us = piece.us - piece.count * nothing.get(piece.kind, 0.0)
+        parts[piece.part] += max(beyond_us, 0.0) / 1e3
+    wanted = max(seen.whole_ms - seen.fixed_ms, 0.0)
+    known = sum(parts.values())
+    scale = min(wanted / known, 1.0) if known else 1.0
+    parts = {part: scale * ms for part, ms in parts.items()}
     for group in GEMMS:
         inside = min(_quantising_ms(seen.pieces, group, shapes[group], quantise_us), parts[group])
         parts[group] -= inside
         parts["quantise"] += inside
     parts[OVERHEAD] = max(seen.whole_ms - sum(parts.values()), 0.0)
     rates = _rates(seen.pieces, parts, asked, shapes)
-    return Breakdown(seen.whole_ms, parts, profiler_ms, each_us, scale, tuple(rates))
-
-
-def _surplus(times: Sequence[tuple[float, int]], wanted: float) -> float:
-    """What to take off each of `count` operators, down to nothing, so that all come to `wanted`.
-
-    `times`: of all operators of a kind, and their count; 0 where they come to less already.
-    """
-    left = sorted(times, key=lambda t: t[0] / t[1])
-    while left:
-        each = (sum(us for us, _ in left) - wanted) / sum(count for _, count in left)
-        if each <= left[0][0] / left[0][1]:
-            return max(each, 0.0)
-        del left[0]
-    return 0.0
+    profiler_ms = max(seen.profiled_ms - seen.whole_ms, 0.0)
+    return Breakdown(seen.whole_ms, parts, profiler_ms, scale, tuple(rates))
 
 
 def _quantising_ms(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -21,10 +21,10 @@ from bench.subjects import Source, build
 from profiler.gemm import FP32, INT8, QUANTISES, Shape, makers, quantiser
 from profiler.parts import QUANTISING_PRODUCTS
 from profiler.peak import bandwidths, peaks
-from profiler.runtimes.runtime import Inputs, Prepared, load_runtime, random_inputs
-from profiler.side_by_side import alternate, level, levels
-from profiler.timing import Call, Clocks, Pace, Tape, visit, warm_up
-from profiler.trace import Tracer, middle
+from profiler.runtimes.runtime import Inputs, load_runtime, random_inputs
+from profiler.side_by_side import alternate, level, levels, warm
+from profiler.timing import Call, Clocks, Pace, Tape, visit
+from profiler.trace import Tracer, level_for, middle
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
 
@@ -68,28 +68,22 @@ def serve(request: dict[str, object], answer: Callable[[dict[str, object]], None
 
 
 def dissect(asked: Question) -> Dissection:
-    """Both schemes, profiled and not, in turn."""
-    runtime = load_runtime(asked.runtime)
-    inputs = random_inputs(asked.workload, asked.architecture.vocab, asked.seed)
-    calls: dict[tuple[str, str], Call] = {}
-    tracers: dict[str, Tracer] = {}
-    for scheme in (FP32, asked.scheme):
-        model = build(
-            runtime.takes, asked.architecture, scheme, asked.source, asked.seed, asked.cap
-        )
-        prepared = runtime.prepare(
-            model, inputs, asked.workload.threads, stable=True, cap=asked.cap
-        )
-        calls[scheme, "whole"] = prepared.run
-        calls[scheme, "fixed"] = _encoder(_next_to_nothing(asked), scheme, asked, tokens=1)
-        tracers[scheme] = _tracer(model, prepared, inputs, asked)
-    tapes = {name: Tape() for name in calls}
-    visits = {name: _visiting(calls[name], tapes[name]) for name in calls}
-    visits |= {(scheme, "profiled"): tracer.visit for scheme, tracer in tracers.items()}
-    for run in calls.values():
-        warm_up(run, Clocks())
+    """Both schemes, profiled and not, and the same of next to nothing, in turn."""
+    twins = {
+        (scheme, fixed): _twin(_next_to_nothing(asked) if fixed else asked, scheme)
+        for scheme in (FP32, asked.scheme)
+        for fixed in (False, True)
+    }
+    visits: dict[tuple[str, bool, bool], Callable[[], object]] = {}
+    for (scheme, fixed), twin in twins.items():
+        warm(twin.run)
+        visits[scheme, fixed, False] = twin.visit
+        visits[scheme, fixed, True] = twin.tracer.visit
     alternate(visits, ROUNDS, PARTS_S)
-    floats, integers = (_seen(name, tapes, tracers[name], asked) for name in (FP32, asked.scheme))
+    floats, integers = (
+        _seen(twins[scheme, False], twins[scheme, True], asked.workload.threads)
+        for scheme in (FP32, asked.scheme)
+    )
     return Dissection(floats, integers, _quantising(integers, asked))
 
 
@@ -102,7 +96,7 @@ def machine(asked: Question) -> Machine:
     typical = {
         group: sorted(own, key=lambda s: s.ops)[len(own) // 2] for group, own in shapes.items()
     }
-    alone = {group: _alone(shape, engine, threads) for group, shape in typical.items()}
+    alone = _alone(typical, engine, threads)
     return Machine(peaks(engine, threads), bandwidths(sizes, threads), sizes, alone)
 
 
@@ -110,7 +104,7 @@ def widths(asked: Question) -> Widths:
     """Layers of growing width in both schemes, and square products of many widths."""
     threads = asked.workload.threads
     runs = {
-        (width, scheme, depth): _encoder(_of_width(width, depth, asked), scheme, asked)
+        (width, scheme, depth): _encoder(_layers(width, depth, asked), scheme)
         for width in LADDER
         for scheme in (FP32, asked.scheme)
         for depth in (1, 3)
@@ -139,31 +133,56 @@ STAGES: Mapping[str, Callable[[Question], object]] = {
 }
 
 
-def _alone(shape: Shape, engine: str, threads: int) -> dict[str, float]:
-    """GOP/s of a product that has nothing else to do, by arithmetic; quantising not counted."""
-    counts = {arithmetic: _count(shape, size) for arithmetic, size in WEIGHT_BYTES.items()}
-    runs = {a: makers(engine)[a](shape, count, threads) for a, count in counts.items()}
-    runs["quantising"] = quantiser(engine, shape.rows, shape.taken, threads)
+def _alone(shapes: Mapping[str, Shape], engine: str, threads: int) -> dict[str, dict[str, float]]:
+    """GOP/s of products that have nothing else to do, by arithmetic; quantising not counted."""
+    runs: dict[tuple[str, str], Call] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for group, shape in shapes.items():
+        for arithmetic, size in WEIGHT_BYTES.items():
+            counts[group, arithmetic] = _count(shape, size)
+            make = makers(engine)[arithmetic]
+            runs[group, arithmetic] = make(shape, counts[group, arithmetic], threads)
+        runs[group, "quantising"] = quantiser(engine, shape.rows, shape.taken, threads)
     spent = levels(runs, threads)
-    each = {arithmetic: spent[arithmetic] / count for arithmetic, count in counts.items()}
-    if QUANTISES[engine]:
-        each[INT8] -= spent["quantising"]
-    return {arithmetic: shape.ops / ns for arithmetic, ns in each.items()}
+    found: dict[str, dict[str, float]] = {group: {} for group in shapes}
+    for (group, arithmetic), count in counts.items():
+        ns = spent[group, arithmetic] / count
+        if arithmetic == INT8 and QUANTISES[engine]:
+            ns -= spent[group, "quantising"]
+        found[group][arithmetic] = shapes[group].ops / ns
+    return found
 
 
-def _visiting(run: Call, tape: Tape) -> Callable[[], object]:
-    return lambda: visit(run, tape, Pace(), Clocks())
+@dataclass(slots=True)
+class _Twin:
+    """A network in one scheme, ready to be called with the profiler and without."""
+
+    run: Call
+    tracer: Tracer
+    tape: Tape = field(default_factory=Tape)
+
+    def visit(self) -> None:
+        visit(self.run, self.tape, Pace(), Clocks())
 
 
-def _tracer(model: object, prepared: Prepared, inputs: Inputs, asked: Question) -> Tracer:
+def _twin(asked: Question, scheme: str) -> _Twin:
+    inputs = random_inputs(asked.workload, asked.architecture.vocab, asked.seed)
+    model, run = _prepared(asked, scheme, inputs)
     if asked.runtime == "onnxruntime":
         from profiler.onnx_trace import OrtTracer
 
-        return OrtTracer(cast("Graph", model), inputs, asked.workload.threads)
+        return _Twin(run, OrtTracer(cast("Graph", model), inputs, asked.workload.threads))
     from profiler.torch_trace import TorchTracer
 
     module = cast("nn.Module", model)
-    return TorchTracer(module, labels(module), prepared.run)
+    return _Twin(run, TorchTracer(module, labels(module), run))
+
+
+def _prepared(asked: Question, scheme: str, inputs: Inputs) -> tuple[object, Call]:
+    runtime = load_runtime(asked.runtime)
+    model = build(runtime.takes, asked.architecture, scheme, asked.source, asked.seed, asked.cap)
+    threads = asked.workload.threads
+    return model, runtime.prepare(model, inputs, threads, stable=True, cap=asked.cap).run
 
 
 def labels(module: "nn.Module") -> dict[str, str]:
@@ -176,17 +195,16 @@ def labels(module: "nn.Module") -> dict[str, str]:
     return found
 
 
-def _seen(
-    scheme: str, tapes: Mapping[tuple[str, str], Tape], tracer: Tracer, asked: Question
-) -> Seen:
-    calls = tracer.calls()
-    threads = asked.workload.threads
+def _seen(whole: _Twin, fixed: _Twin, threads: int) -> Seen:
+    calls = whole.tracer.calls()
+    typical = level_for(whole.tracer.tape)
     return Seen(
-        whole_ms=level(tapes[scheme, "whole"], threads) / 1e6,
-        profiled_ms=level(tracer.tape, threads) / 1e6,
-        fixed_ms=level(tapes[scheme, "fixed"], threads) / 1e6,
-        pieces=tuple(middle(calls)),
+        whole_ms=level(whole.tape, threads) / 1e6,
+        profiled_ms=level(whole.tracer.tape, threads) / 1e6,
+        pieces=tuple(middle(calls, typical)),
         calls=len(calls),
+        fixed_ms=level(fixed.tape, threads) / 1e6,
+        fixed_pieces=tuple(middle(fixed.tracer.calls(), typical)),
     )
 
 
@@ -198,7 +216,9 @@ def _quantising(seen: Seen, asked: Question) -> dict[str, float]:
     taken = sorted({shape.taken for group in shapes for shape in group})
     threads = asked.workload.threads
     runs = {w: quantiser(asked.runtime, asked.rows, w, threads) for w in taken}
-    return {str(width): ns / 1e3 for width, ns in levels(runs, threads).items()}
+    runs[0] = quantiser(asked.runtime, 1, 4, threads)  # what any call costs
+    spent = levels(runs, threads)
+    return {str(width): max(spent[width] - spent[0], 0.0) / 1e3 for width in taken}
 
 
 def _count(shape: Shape, size: int) -> int:
@@ -206,22 +226,21 @@ def _count(shape: Shape, size: int) -> int:
     return max(1, min(8, CACHED // (shape.taken * shape.given * size)))
 
 
-def _of_width(width: int, depth: int, asked: Question) -> Architecture:
-    """Layers of BERT's proportions, heads 32 wide, on a small table of words."""
+def _layers(width: int, depth: int, asked: Question) -> Question:
+    """The same of layers of BERT's proportions, heads 32 wide, on a small table of words."""
     layer = Layer(width // 32, width, 4 * width)
     positions = max(512, asked.workload.tokens)
-    return Architecture(width, (layer,) * depth, vocab=1000, positions=positions)
+    small = Architecture(width, (layer,) * depth, vocab=1000, positions=positions)
+    return replace(asked, architecture=small, source=Source())
 
 
-def _next_to_nothing(asked: Question) -> Architecture:
-    """As many layers as the network has, with as little to compute as can be."""
-    return Architecture(4, (Layer(1, 4, 4),) * asked.architecture.depth, vocab=8, positions=1)
+def _next_to_nothing(asked: Question) -> Question:
+    """The same of as many layers as the network has, with as little to compute as can be."""
+    least = Architecture(4, (Layer(1, 4, 4),) * asked.architecture.depth, vocab=8, positions=1)
+    workload = replace(asked.workload, batch=1, tokens=1)
+    return replace(asked, architecture=least, source=Source(), workload=workload)
 
 
-def _encoder(a: Architecture, scheme: str, asked: Question, tokens: int = 0) -> Call:
-    """A call of an encoder with random weights, on the workload asked for or on few tokens."""
-    runtime = load_runtime(asked.runtime)
-    model = build(runtime.takes, a, scheme, Source(), asked.seed, asked.cap)
-    workload = replace(asked.workload, tokens=tokens or asked.workload.tokens)
-    inputs = random_inputs(workload, a.vocab, asked.seed)
-    return runtime.prepare(model, inputs, workload.threads, stable=True, cap=asked.cap).run
+def _encoder(asked: Question, scheme: str) -> Call:
+    inputs = random_inputs(asked.workload, asked.architecture.vocab, asked.seed)
+    return _prepared(asked, scheme, inputs)[1]

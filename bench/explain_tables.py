@@ -88,7 +88,6 @@ def _breakdown_json(found: Breakdown, machine: Machine) -> dict[str, object]:
         "whole_ms": found.whole_ms,
         "parts_ms": found.parts,
         "profiler_ms": found.profiler_ms,
-        "each_us": found.each_us,
         "scale": found.scale,
         "gemms": [
             {
@@ -129,12 +128,9 @@ def _remarks(found: Explained) -> Iterator[str]:
     both = (found.floats, found.integers)
     costs = " and ".join(f"{b.profiler_ms:.2f}" for b in both)
     yield f"profiling adds {costs} ms to a call; the whole calls are without it"
-    if any(b.each_us for b in both):
-        each = " and ".join(f"{b.each_us:.1f}" for b in both)
-        yield f"every operator seemed {each} µs longer under the profiler: taken off"
     if any(b.scale < UNSCALED for b in both):
         scaled = " and ".join(f"{1 - b.scale:.0%}" for b in both)
-        yield f"the machine was not quiet: operators came to {scaled} too much: scaled down"
+        yield f"operators came to more than the whole, and are scaled down by {scaled}"
     if found.question.runtime == "torch":
         yield "softmax is done inside the attention products here"
 

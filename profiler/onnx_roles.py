@@ -8,8 +8,6 @@ from profiler.parts import PRODUCTS, group_of
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
 
-MASK = "attention_mask"
-
 _STEPS = frozenset(
     (
         "Abs", "Add", "Cast", "Clip", "DequantizeLinear", "Div", "Max", "Mul", "QuantizeLinear",
@@ -42,7 +40,6 @@ def roles(model: bytes) -> dict[str, str]:
                 steps = _back(node, makers, lambda n: n.op_type in _STEPS)
                 found |= dict.fromkeys([*steps, *_after(node, graph)], "quantise")
                 found[node.name] = groups[0]
-    found |= {node.name: "softmax" for node in _mask(graph)}
     return found | dict.fromkeys(_before_first_norm(graph, makers), "embedding")
 
 
@@ -55,17 +52,6 @@ def role_of(name: str, known: Mapping[str, str]) -> str | None:
     while name and name not in known:
         name = name[: max(name.rfind("/"), name.rfind("_"), 0)]
     return known.get(name)
-
-
-def _mask(graph: "GraphProto") -> Iterator["NodeProto"]:
-    """What is made of the mask and constants alone."""
-    constant = {tensor.name for tensor in graph.initializer} | {""}
-    made = {MASK}
-    for node in graph.node:
-        inputs = set(node.input)
-        if inputs & made and inputs <= made | constant:
-            made |= set(node.output)
-            yield node
 
 
 def _back(

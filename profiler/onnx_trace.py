@@ -23,12 +23,7 @@ _BYTES = {"bfloat16": 2, "bool": 1, "double": 8, "float": 4, "float16": 2}
 
 
 class OrtTracer:
-    """A session of its own, since a session profiles all of its calls or none.
-
-    The profiler's work is done between the nodes, so it makes the call longer and not them.
-    """
-
-    inside = False
+    """A session of its own, since a session profiles all of its calls or none."""
 
     def __init__(self, graph: Graph, inputs: Inputs, threads: int) -> None:
         import onnxruntime as ort

@@ -27,7 +27,7 @@ _GROUPS = (
     (re.compile(r"attention\.self\."), "qkv"),
     (re.compile(r"attention\.output\.dense\b"), "attention-output"),
     (re.compile(r"intermediate\.dense\b"), "ffn-in"),
-    (re.compile(r"(?<!attention\.)output\.dense\b"), "ffn-out"),
+    (re.compile(r"output\.dense\b"), "ffn-out"),
 )
 
 PRODUCTS: Mapping[str, str] = MappingProxyType(

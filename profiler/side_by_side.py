@@ -48,6 +48,11 @@ def _no_collection() -> Iterator[None]:
         gc.unfreeze()
 
 
+def warm(run: Call) -> None:
+    """Call until it is steady, but not for long: a visit throws its first calls away, too."""
+    warm_up(run, Clocks(), limit_ns=WARM_UP_NS)
+
+
 def levels(
     runs: Mapping[K, Call], threads: int, rounds: int = 15, seconds: float = 5.0
 ) -> dict[K, float]:
@@ -55,7 +60,7 @@ def levels(
     clocks, pace = Clocks(), Pace()
     tapes = {name: Tape() for name in runs}
     for run in runs.values():
-        warm_up(run, clocks, limit_ns=WARM_UP_NS)
+        warm(run)
 
     def visiting(name: K) -> Callable[[], object]:
         return lambda: visit(runs[name], tapes[name], pace, clocks)

@@ -24,10 +24,8 @@ class TorchTracer:
 
     `labels` says which modules, by path, are a part of the network as a whole; the others are
     told by the operators that run in them. Every operator takes its time from the moment it is
-    called to its return, the profiler's own work included.
+    called to its return, without that of operators it calls itself.
     """
-
-    inside = True
 
     def __init__(self, module: "nn.Module", labels: Mapping[str, str], run: Call) -> None:
         self._modules = {module.get_submodule(path): part for path, part in labels.items()}

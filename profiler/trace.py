@@ -1,12 +1,17 @@
 """What a profiler saw of a model, piece by piece, whoever's profiler it was. Knows no engine."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Protocol
 
 from profiler.timing import Tape
+
+Level = Callable[[Sequence[float]], float]
+
+UNDISTURBED = 0.95
+"""Share of the CPU that a call gets while no neighbour wants it; more with several threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,6 @@ class Piece:
 class Tracer(Protocol):
     """A model that runs under its engine's profiler."""
 
-    inside: bool
-    """Does the profiler's own work count as the operators' time? Else it lies between them."""
     tape: Tape
     """The calls that are kept, as seen from outside."""
 
@@ -46,18 +49,28 @@ class Tracer(Protocol):
         """The operators of each call on the tape, in their order. Ends the profiling."""
 
 
-def middle(calls: Sequence[Sequence[Piece]]) -> list[Piece]:
-    """One piece of each kind: the medians of its operators over the calls, added up.
+def middle(calls: Sequence[Sequence[Piece]], level: Level = median) -> list[Piece]:
+    """One piece of each kind: the levels of its operators over the calls, added up.
 
-    A median for each operator: a call of many milliseconds is seldom left alone on a busy
-    machine, but a neighbour disturbs only some operators of it.
+    A level for each operator: a call of many milliseconds is seldom left alone on a busy machine,
+    but a neighbour disturbs only some operators of it.
     """
     seen: dict[tuple[object, ...], list[Piece]] = defaultdict(list)
     for call in calls:
         for key, piece in _numbered(call):
             seen[key].append(piece)
     steady = [own for own in seen.values() if 2 * len(own) > len(calls)]
-    return total(replace(own[0], us=median(p.us for p in own)) for own in steady)
+    return total(replace(own[0], us=level([p.us for p in own])) for own in steady)
+
+
+def level_for(tape: Tape) -> Level:
+    """What stands for an operator's times: their median; on a busy machine the least of them.
+
+    Busy: neighbours took some of the time of most calls. Then they interrupt an operator of a
+    millisecond in every other call, or more often.
+    """
+    got = median(cpu / wall for cpu, wall in zip(tape.cpu_ns, tape.wall_ns, strict=True))
+    return median if got > UNDISTURBED else min
 
 
 def total(pieces: Iterable[Piece]) -> list[Piece]:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -86,6 +87,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain_measure, "ROUNDS", 3)
     monkeypatch.setattr(explain_measure, "LADDER", (32, 64))
     monkeypatch.setattr(explain_measure, "STEPS", (64, 72, 80))
+    quick = partial(side_by_side.levels, rounds=2)
+    monkeypatch.setattr(explain_measure, "levels", quick)
+    monkeypatch.setattr(peak, "levels", quick)
     few = [Shape(16, 64, 64)]
     monkeypatch.setattr(explain_measure, "peaks", lambda e, n: peak.peaks(e, n, few))
 
@@ -124,13 +128,17 @@ def test_json_holds_parts_that_add_up_rates_roofs_and_widths(
 def test_a_person_reads_tables_and_a_conclusion_and_gets_a_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "one.json").write_text(SMALL, encoding="utf-8")
+    from nas.checkpoint import save
+    from nas.encoder import Encoder
 
-    run(arch=str(tmp_path / "one.json"), plot=tmp_path / "roof.html")
+    a = ARCHITECTURES["plain"]
+    save(Encoder(a, lively(a), pooler=False), tmp_path)
+
+    run(model=tmp_path, plot=tmp_path / "roof.html", tokens=16)
 
     said = capsys.readouterr().out
-    assert "h256 2x(a2 q256 f512), 128 tokens" in said
-    for word in ("GEMM q, k, v", "quantising", "fixed overhead", "whole call", "pays"):
+    assert "h24 2x(a4 q24 f48), 16 tokens" in said
+    for word in ("GEMM q, k, v", "softmax and mask", "fixed overhead", "whole call", "pays"):
         assert word in said
     assert "int8-dynamic is" in said
     page = (tmp_path / "roof.html").read_text(encoding="utf-8")
@@ -138,21 +146,18 @@ def test_a_person_reads_tables_and_a_conclusion_and_gets_a_page(
     assert not re.search(r"(src|href)=.?(https?:|//)", page)  # nothing is fetched
 
 
-@pytest.mark.usefixtures("short")
-def test_a_folder_with_real_weights_is_explained_as_well(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_is_explained_with_its_own_weights(tmp_path: Path) -> None:
     from nas.checkpoint import save
     from nas.encoder import Encoder
 
     a = ARCHITECTURES["plain"]
     save(Encoder(a, lively(a), pooler=False), tmp_path)
 
-    run(model=tmp_path, as_json=True, tokens=16)
+    task = task_of(Wanted(None, tmp_path, "cpu-any", None, "int8-dynamic", "torch", 16), HOST)
 
-    found = json.loads(capsys.readouterr().out)
-    assert found["source"].startswith(f"{tmp_path.name}@sha256:")
-    assert 24 == found["architecture"]["hidden"]
+    assert a.layers == task.question.architecture.layers
+    assert task.question.source.label.startswith(f"{tmp_path.name}@sha256:")
+    assert str(tmp_path) == task.question.source.path
 
 
 BAD = [
@@ -222,6 +227,7 @@ def test_a_picture_that_cannot_be_written_is_refused_first(plot: str, said: str)
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
 
     assert 2 == done.returncode
+    assert "" == done.stdout
     assert said in done.stderr
     assert 1 == done.stderr.count("\n")
 
@@ -241,7 +247,7 @@ def explained(drawn: Sequence[tuple[float, float]], peaks: Mapping[str, float]) 
             for group, (share, intensity) in zip(GEMMS, points, strict=True)
         )  # fmt: skip
         parts = dict.fromkeys((*PARTS, OVERHEAD), 1.0)
-        own.append(Breakdown(10.0, parts, 0.1, 0.0, 1.0, rates))
+        own.append(Breakdown(10.0, parts, 0.1, 1.0, rates))
     sizes = {"fp32": 42_000_000, "int8": 10_500_000}
     alone = {group: dict(peaks) for group in GEMMS}
     machine = Machine(dict(peaks), {"fp32": 16.0, "int8": 29.0}, sizes, alone)

@@ -13,8 +13,9 @@ from profiler.onnx_trace import OrtTracer
 from profiler.onnx_trace import pieces as onnx_pieces
 from profiler.parts import GEMMS, PARTS, group_of, part_of
 from profiler.runtimes.runtime import load_runtime, random_inputs
+from profiler.timing import Tape
 from profiler.torch_trace import TorchTracer
-from profiler.trace import Piece, Tracer, middle, total
+from profiler.trace import Piece, Tracer, level_for, middle, total
 from quant.graph import Graph, emit
 from quant.scheme import parse
 from quant.weights import RandomWeights
@@ -189,6 +190,15 @@ def test_a_neighbour_that_disturbs_every_call_elsewhere_moves_no_sum() -> None:
 
     assert Piece("ffn-in", "Gemm", 4, 4, 50.0, 5) == found
     assert 4040.0 == median(sum(p.us for p in call) for call in calls)
+
+
+def test_the_least_of_an_operators_times_counts_where_neighbours_took_some() -> None:
+    quiet = Tape(wall_ns=[100, 100, 900], cpu_ns=[100, 98, 100])
+    busy = Tape(wall_ns=[100, 900, 900], cpu_ns=[100, 100, 100])
+    calls = [[Piece("gelu", "Gelu", 4, 4, us)] for us in (5.0, 9.0, 7.0)]
+
+    assert 7.0 == middle(calls, level_for(quiet))[0].us
+    assert 5.0 == middle(calls, level_for(busy))[0].us
 
 
 def test_an_operator_seen_in_few_calls_is_not_counted() -> None:
