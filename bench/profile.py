@@ -34,14 +34,15 @@ def profile(
         typer.Option(help="Hugging Face folder or .onnx file to measure; repeatable."),
     ] = None,
     runtime: Annotated[
-        list[str] | None, typer.Option(help="Only these runtimes of the device; repeatable.")
+        list[str] | None, typer.Option(help="Only these runtimes, listed or not; repeatable.")
     ] = None,
     scheme: Annotated[
         list[str] | None,
         typer.Option(
             "--scheme",
             "--precision",
-            help="Only these schemes of the device, or int8 for all of its int8 ones; repeatable.",
+            help="Only these schemes, settings and all (ptq:ffn-out=fp32); int8: every int8 one of"
+            " the device; repeatable.",
         ),
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Examples in a call.")] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from results.errors import BadInputError
 
 if TYPE_CHECKING:
+    from bench.choice import Choice
     from bench.plan import Network, Plan
     from profiler.device import Device, Host
     from results.architecture import Architecture
@@ -16,8 +17,6 @@ MOST_SAMPLES = 1_000_000
 MOST_PROCESSES = 100
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 DEFAULT_SPACE = "bigger-faster"
-PRECISION = "int8"
-"""Among schemes: every one of the device that stores integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def parse_seconds(name: str, text: str) -> float:
 
 
 def plan_of(asked: Asked, host: "Host") -> "tuple[Plan, list[str]]":
-    """The plan, and a sentence for each runtime of the device that this host cannot serve.
+    """The plan, and a sentence for each runtime and scheme that cannot be had here.
 
     Raises:
         BadInputError: the device, the options or the files are not what they should be.
@@ -92,13 +91,15 @@ def plan_of(asked: Asked, host: "Host") -> "tuple[Plan, list[str]]":
     from results.measurement import Procedure
 
     path = devices_file(asked.devices)
-    device = _adjusted(find_device(load_devices(path), asked.device, path), asked.chosen)
-    chosen = replace(asked.chosen, schemes=_spelled_out(asked.chosen.schemes, device))
+    chosen = asked.chosen
+    device = _adjusted(find_device(load_devices(path), asked.device, path), chosen)
     if why := refusals(device, host):
         message = f"this host cannot be {device.name}: {'; '.join(why)}; see `bench devices`"
         raise BadInputError(message)
     cap = (device.isa_cap or "") if needs_cap(device, host) else ""
-    runtimes, refused = _with_theirs(device, chosen, cap)
+    choice = _choice(device, chosen, cap)
+    runtimes = choice.schemes
+    chosen = replace(chosen, schemes=_of_others(chosen.schemes))
     networks = _networks(chosen, max(device.tokens))
     theirs = [(network.source.path, network.theirs) for network in networks]
     require_possible(chosen.schemes, theirs, runtimes, host.hardware.isa)
@@ -114,7 +115,7 @@ def plan_of(asked: Asked, host: "Host") -> "tuple[Plan, list[str]]":
             "nothing to measure: an .onnx file runs as it is, and in int8-dynamic on onnxruntime; "
             "leave out --runtime and --scheme"
         )
-    return Plan(device, tuple(runtimes), tasks, procedure, chosen.seed, cap), refused
+    return Plan(device, tuple(runtimes), tasks, procedure, chosen.seed, cap), choice.refused
 
 
 def _adjusted(device: "Device", chosen: Chosen) -> "Device":
@@ -131,64 +132,24 @@ def _adjusted(device: "Device", chosen: Chosen) -> "Device":
     return device.model_copy(update=changes)
 
 
-def _spelled_out(schemes: tuple[str, ...], device: "Device") -> tuple[str, ...]:
-    """With every int8 scheme of the device in place of the word `int8`."""
-    from quant.scheme import parse
+def _of_others(schemes: tuple[str, ...]) -> tuple[str, ...]:
+    """With int8-dynamic, the one that others make of .onnx files, in place of the word `int8`."""
+    from bench.choice import INT8
+    from bench.theirs import DYNAMIC
 
-    if PRECISION not in schemes:
-        return schemes
-    offered = dict.fromkeys(s for listed in device.runtimes.values() for s in listed)
-    whole = [scheme for scheme in offered if parse(scheme).arithmetics != {"fp32"}]
-    if not whole:
-        raise BadInputError(f"--scheme int8: {device.name} has no int8 scheme; see devices.yaml")
-    return tuple(dict.fromkeys([*(s for s in schemes if s != PRECISION), *whole]))
+    return tuple(dict.fromkeys(DYNAMIC if scheme == INT8 else scheme for scheme in schemes))
 
 
-def _with_theirs(
-    device: "Device", chosen: Chosen, cap: str
-) -> tuple[dict[str, list[str]], list[str]]:
-    """As `_runtimes`, which knows our schemes only; none of them where only theirs are wanted."""
+def _choice(device: "Device", chosen: Chosen, cap: str) -> "Choice":
+    """Our schemes by runtime; none where only those of others are wanted."""
+    from bench.choice import Wanted, choose
     from bench.theirs import OPTIMUM
 
     ours = tuple(scheme for scheme in chosen.schemes if scheme != OPTIMUM)
-    runtimes, refused = _runtimes(device, replace(chosen, schemes=ours), cap)
-    return ({name: [] for name in runtimes} if chosen.schemes and not ours else runtimes), refused
-
-
-def _runtimes(
-    device: "Device", chosen: Chosen, cap: str
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Schemes per runtime, as far as asked for and possible here."""
-    from profiler.runtimes.runtime import load_runtime, refusal
-
-    _require_known("--runtime", chosen.runtimes, list(device.runtimes), device.name)
-    offered = list(dict.fromkeys(s for schemes in device.runtimes.values() for s in schemes))
-    _require_known("--scheme", chosen.schemes, offered, device.name)
-    kept: dict[str, list[str]] = {}
-    refused: list[str] = []
-    for name, schemes in device.runtimes.items():
-        if chosen.runtimes and name not in chosen.runtimes:
-            continue
-        if why := refusal(name, cap):
-            refused.append(why)
-            continue
-        unknown = [s for s in schemes if s not in load_runtime(name).schemes]
-        if unknown:
-            known = ", ".join(load_runtime(name).schemes)
-            message = f"device {device.name}: {name} has no scheme {unknown[0]!r}, only {known}"
-            raise BadInputError(message)
-        kept[name] = [s for s in schemes if not chosen.schemes or s in chosen.schemes]
-    if not any(kept.values()):
-        why_none = "; ".join(refused) or "no runtime of the device has the scheme"
-        raise BadInputError(f"nothing can be measured as {device.name}: {why_none}")
-    return kept, refused
-
-
-def _require_known(option: str, wanted: tuple[str, ...], known: list[str], device: str) -> None:
-    for name in wanted:
-        if name not in known:
-            message = f"{option} {name!r} is not among those of {device}: {', '.join(known)}"
-            raise BadInputError(message)
+    choice = choose(device, Wanted(chosen.runtimes, ours), cap)
+    if chosen.schemes and not ours:
+        choice.schemes = {name: [] for name in choice.schemes}
+    return choice
 
 
 def _networks(chosen: Chosen, tokens: int) -> "list[Network]":

@@ -30,7 +30,8 @@ BEYOND: Mapping[str, frozenset[str]] = {"avx2": frozenset({"avx512f", "avx_vnni"
 
 Size = Annotated[int, Field(ge=1, le=65536)]
 Flag = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Scheme = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Scheme = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*(:[a-z0-9-]+=[a-z0-9.+-]+)*$")]
+"""A name, and settings after colons; what they mean is known elsewhere."""
 
 
 class Device(BaseModel):

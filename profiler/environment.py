@@ -10,7 +10,16 @@ from pathlib import Path
 
 from results.environment import Environment, Hardware, Settings, Software
 
-PACKAGES = ("subbert", "torch", "onnxruntime", "onnx", "numpy", "transformers")
+PACKAGES = (
+    "subbert",
+    "torch",
+    "torchao",
+    "onnxruntime",
+    "openvino",
+    "onnx",
+    "numpy",
+    "transformers",
+)
 """Distributions whose version can move a latency."""
 
 VARIABLES = (

@@ -64,6 +64,13 @@ def test_a_device_is_what_its_lines_say(tmp_path: Path) -> None:
     assert (Workload(1, 32, 1), Workload(1, 128, 1)) == device.workloads()
 
 
+def test_a_scheme_may_have_settings(tmp_path: Path) -> None:
+    schemes = "[ptq:ffn-out=fp32:keep=0+5.ffn-out, int8-static:observer=percentile-99.99]"
+    path = write(tmp_path, GOOD.replace("[fp32]", schemes))
+
+    assert schemes[1:-1].split(", ") == load_devices(path)["d"].runtimes["torch"]
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -77,6 +84,8 @@ def test_a_device_is_what_its_lines_say(tmp_path: Path) -> None:
         ("runtimes: {}", "runtimes must name at least one runtime"),
         ("runtimes: {torch: []}", "devices.d.runtimes.torch: list should have at least 1 item"),
         ("runtimes: torch", "devices.d.runtimes: input should be a valid dictionary"),
+        ("runtimes: {torch: [PTQ]}", "runtimes.torch.0: string should match pattern"),
+        ("runtimes: {torch: ['ptq:keep']}", "runtimes.torch.0: string should match pattern"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, line: str, told: str) -> None:

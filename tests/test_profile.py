@@ -15,6 +15,9 @@ import onnx
 import psutil
 import pytest
 
+from bench.choice import Wanted, choose
+from profiler.device import load_devices
+from profiler.runtimes.runtime import load_runtime
 from results.store import Ledger
 
 ONE = '{"hidden": 24, "layers": [{"heads": 2, "qkv": 24, "ffn": 32}], "vocab": 100}'
@@ -22,6 +25,8 @@ SMALL = "".join(
     f'{{"hidden": {24 * n}, "layers": [{{"heads": 2, "qkv": 24, "ffn": 32}}], "vocab": 99}}\n'
     for n in range(1, 37)
 )
+
+TWO = ("--scheme", "fp32", "--scheme", "int8-dynamic")
 
 
 def bench(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -46,11 +51,19 @@ def small(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def possible() -> set[tuple[str, str]]:
+    """What cpu-any lists and this machine has."""
+    device = load_devices(Path(__file__).parent.parent / "devices.yaml")["cpu-any"]
+    schemes = choose(device, Wanted(), "").schemes
+    return {(runtime, scheme) for runtime, found in schemes.items() for scheme in found}
+
+
 def test_every_runtime_and_scheme_gives_a_row_with_its_full_origin(small: Path) -> None:
     report = measured(profile(small, "--arch", "one.json", "--json"))
 
     found = {(r["runtime"], r["scheme"]) for r in report["rows"]}
-    assert {(r, s) for r in ("torch", "onnxruntime") for s in ("fp32", "int8-dynamic")} == found
+    assert possible() == found
+    assert {(r, s) for r in ("torch", "onnxruntime") for s in ("fp32", "int8-dynamic")} <= found
     for session, row in Ledger(small / "results/data").measurements():
         run = row.runs[0]
         assert run.anchor is not None
@@ -132,7 +145,9 @@ def test_a_deployed_profile_leaves_the_environment_alone(small: Path) -> None:
 def test_a_time_budget_ends_the_run_in_time_to_go_on_later(small: Path) -> None:
     def run(*more: str) -> dict[str, Any]:
         return measured(
-            profile(small, "--arch", "small.txt", "--runtime", "onnxruntime", "--json", *more)
+            profile(
+                small, "--arch", "small.txt", "--runtime", "onnxruntime", *TWO, "--json", *more
+            )
         )
 
     first = run("--time-budget", "1s")
@@ -185,7 +200,7 @@ def test_only_rows_of_this_run_are_reported(small: Path) -> None:
 def started(folder: Path, *more: object) -> subprocess.Popen[bytes]:
     command = [
         sys.executable, "-m", "bench.cli", "profile", "--device", "cpu-any", "--arch", "small.txt",
-        "--target-error", "40", "--runtime", "onnxruntime", *map(str, more),
+        "--target-error", "40", "--runtime", "onnxruntime", *TWO, *map(str, more),
     ]  # fmt: skip
     nowhere = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=folder, stdout=nowhere, stderr=nowhere)
@@ -265,7 +280,10 @@ BAD = [
     (["--time-budget", "0s"], "--time-budget '0s' is no length of time"),
     (["--space", "bert"], "bert"),
     (["--runtime", "tvm"], "--runtime 'tvm' is not among those of cpu-any"),
-    (["--scheme", "int4"], "--scheme 'int4' is not among those of cpu-any"),
+    (["--scheme", "int4"], "unknown scheme 'int4': choose one of fp32"),
+    (["--scheme", "ptq:ffn-out=int4"], "ffn-out is 'int4' and must be one of fp32"),
+    (["--scheme", "ptq", "--runtime", "torch"], "--scheme ptq cannot be had as cpu-any"),
+    (["--runtime", "torch", "--scheme", "int8-dynamic:activations=token"], "for activations"),
     (["--plot", "chart.gif"], "a chart ends in .png or .html"),
     (["--plot", "no/chart.png"], "there is no folder"),
     (["--arch", "missing.json"], "missing.json"),
@@ -368,9 +386,28 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(
 
 
 def test_a_model_named_twice_is_measured_once(bad: Path) -> None:
-    report = measured(profile(bad, "--model", "good.onnx", "--model", "./good.onnx", "--json"))
+    twice = ("--model", "good.onnx", "--model", "./good.onnx", "--runtime", "onnxruntime")
+    report = measured(profile(bad, *twice, "--json"))
 
     assert [("onnxruntime", "as-is")] == [(r["runtime"], r["scheme"]) for r in report["rows"]]
+
+
+def test_an_onnx_file_runs_wherever_graphs_run(bad: Path) -> None:
+    report = measured(profile(bad, "--model", "good.onnx", "--json"))
+
+    graphs = {name for name, _ in possible() if load_runtime(name).takes == "graph"}
+    assert {(name, "as-is") for name in graphs} == {
+        (r["runtime"], r["scheme"]) for r in report["rows"]
+    }
+
+
+def test_a_scheme_with_settings_runs_wherever_its_name_is_known(small: Path) -> None:
+    done = profile(small, "--arch", "one.json", "--precision", "ptq:ffn-out=fp32", "--json")
+
+    knowing = {name for name, scheme in possible() if scheme == "ptq"}
+    assert {(name, "ptq:ffn-out=fp32") for name in knowing} == {
+        (r["runtime"], r["scheme"]) for r in measured(done)["rows"]
+    }
 
 
 def test_bad_input_loses_nothing_that_was_measured(bad: Path) -> None:
