@@ -27,7 +27,11 @@ LIGHT = [
     "profiler.runtimes.torch_eager",
     "profiler.runtimes.torchao_eager",
     "profiler.timing",
+    "quant.drift",
+    "quant.observers",
+    "quant.press",
     "quant.scheme",
+    "quant.sizes",
 ]
 
 LEDGER = [
