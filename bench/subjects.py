@@ -109,9 +109,12 @@ def build(
 
 def of_pressed(takes: str, pressed: "Pressed") -> object:
     """What `quant.press` stored, in the form a runtime `takes`."""
+    if takes == "integer":
+        from quant.integer import IntegerEncoder
+
+        return IntegerEncoder(pressed)
     from quant.graph import emit_pressed
 
-    del takes
     return emit_pressed(pressed)
 
 

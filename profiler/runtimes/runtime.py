@@ -17,6 +17,7 @@ from results.measurement import Workload
 MODULES = {
     "torch": "profiler.runtimes.torch_eager",
     "onnxruntime": "profiler.runtimes.onnxruntime",
+    "onednn": "profiler.runtimes.onednn",
     "openvino": "profiler.runtimes.openvino",
     "torchao": "profiler.runtimes.torchao_eager",
 }
@@ -70,7 +71,8 @@ class Runtime(Protocol):
     def takes(self) -> str:
         """`graph`: ONNX with its weights beside it; `module`: a torch module in eval mode.
 
-        `torchao`: such a module whose linear layers torchao quantised.
+        `torchao`: such a module whose linear layers torchao quantised. `integer`: one that
+        multiplies the pressed integers itself.
         """
 
     @property
@@ -138,7 +140,7 @@ def usual_refusal(runtime: Runtime, scheme: str, cap: str) -> str:
         return f"it has no scheme {base!r}, only {', '.join(runtime.schemes)}"
     if "bf16" not in scheme:
         return ""
-    if "bf16" not in runtime.schemes:
+    if not any("bf16" in known for known in runtime.schemes):
         return "it does not compute in bf16"
     if cap:
         return f"{cap} has no bf16"
