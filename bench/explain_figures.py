@@ -41,6 +41,8 @@ class Seen:
     profiled_ms: float
     pieces: tuple[Piece, ...]
     calls: int
+    busy: bool
+    """Had neighbours some of most calls' time? Then times are the least, else medians."""
     fixed_ms: float
     """A whole call of as many layers that are next to nothing, on one token."""
     fixed_pieces: tuple[Piece, ...]
@@ -121,6 +123,8 @@ class Breakdown:
     """Milliseconds by part, `overhead` last."""
     profiler_ms: float
     """What profiling adds to a call."""
+    busy: bool
+    """Are the times the least that were seen, since neighbours disturbed most calls?"""
     scale: float
     """What operators were multiplied with, since they came to more than the whole: 1 or less."""
     rates: tuple[Rate, ...]
@@ -168,7 +172,7 @@ def breakdown(seen: Seen, asked: Question, quantise_us: Mapping[str, float]) -> 
     parts[OVERHEAD] = max(seen.whole_ms - sum(parts.values()), 0.0)
     rates = _rates(seen.pieces, parts, asked, shapes)
     profiler_ms = max(seen.profiled_ms - seen.whole_ms, 0.0)
-    return Breakdown(seen.whole_ms, parts, profiler_ms, scale, tuple(rates))
+    return Breakdown(seen.whole_ms, parts, profiler_ms, seen.busy, scale, tuple(rates))
 
 
 def _quantising_ms(

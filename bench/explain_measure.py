@@ -1,9 +1,8 @@
 """What the worker of `bench explain` measures, in three stages, each one answer. Prints none."""
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from statistics import median
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,21 +16,16 @@ from bench.explain_figures import (
     Widths,
     products,
 )
-from bench.subjects import Source, build
+from bench.explain_networks import Twin, encoder, layers, next_to_nothing, twin
 from profiler.gemm import FP32, INT8, QUANTISES, Shape, makers, quantiser
 from profiler.parts import QUANTISING_PRODUCTS
 from profiler.peak import bandwidths, peaks
-from profiler.runtimes.runtime import Inputs, load_runtime, random_inputs
-from profiler.side_by_side import alternate, level, levels, warm
-from profiler.timing import Call, Clocks, Pace, Tape, visit
-from profiler.trace import Tracer, level_for, middle
-from results.architecture import Architecture, Layer
+from profiler.side_by_side import Level, alternate, busy, level, levels, warm
+from profiler.trace import middle
 from results.errors import BadInputError
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from profiler.runtimes.runtime import Graph
+    from profiler.timing import Call
 
 ROUNDS = 25
 PARTS_S = 8.0
@@ -44,16 +38,6 @@ STEP_ROWS = 256
 
 CACHED = 1 << 20
 """Bytes of matrices that stay in a level-2 cache."""
-
-_LINEARS = {
-    "attention.query": "qkv",
-    "attention.key": "qkv",
-    "attention.value": "qkv",
-    "attention.out": "attention-output",
-    "ffn.up": "ffn-in",
-    "ffn.down": "ffn-out",
-}
-"""The linear layers of `nas.encoder`, within a block."""
 
 
 def serve(request: dict[str, object], answer: Callable[[dict[str, object]], None]) -> None:
@@ -70,15 +54,15 @@ def serve(request: dict[str, object], answer: Callable[[dict[str, object]], None
 def dissect(asked: Question) -> Dissection:
     """Both schemes, profiled and not, and the same of next to nothing, in turn."""
     twins = {
-        (scheme, fixed): _twin(_next_to_nothing(asked) if fixed else asked, scheme)
+        (scheme, fixed): twin(next_to_nothing(asked) if fixed else asked, scheme)
         for scheme in (FP32, asked.scheme)
         for fixed in (False, True)
     }
     visits: dict[tuple[str, bool, bool], Callable[[], object]] = {}
-    for (scheme, fixed), twin in twins.items():
-        warm(twin.run)
-        visits[scheme, fixed, False] = twin.visit
-        visits[scheme, fixed, True] = twin.tracer.visit
+    for (scheme, fixed), one in twins.items():
+        warm(one.run)
+        visits[scheme, fixed, False] = one.visit
+        visits[scheme, fixed, True] = one.tracer.visit
     alternate(visits, ROUNDS, PARTS_S)
     floats, integers = (
         _seen(twins[scheme, False], twins[scheme, True], asked.workload.threads)
@@ -104,7 +88,7 @@ def widths(asked: Question) -> Widths:
     """Layers of growing width in both schemes, and square products of many widths."""
     threads = asked.workload.threads
     runs = {
-        (width, scheme, depth): _encoder(_layers(width, depth, asked), scheme)
+        (width, scheme, depth): encoder(layers(width, depth, asked), scheme)
         for width in LADDER
         for scheme in (FP32, asked.scheme)
         for depth in (1, 3)
@@ -153,57 +137,18 @@ def _alone(shapes: Mapping[str, Shape], engine: str, threads: int) -> dict[str, 
     return found
 
 
-@dataclass(slots=True)
-class _Twin:
-    """A network in one scheme, ready to be called with the profiler and without."""
-
-    run: Call
-    tracer: Tracer
-    tape: Tape = field(default_factory=Tape)
-
-    def visit(self) -> None:
-        visit(self.run, self.tape, Pace(), Clocks())
-
-
-def _twin(asked: Question, scheme: str) -> _Twin:
-    inputs = random_inputs(asked.workload, asked.architecture.vocab, asked.seed)
-    model, run = _prepared(asked, scheme, inputs)
-    if asked.runtime == "onnxruntime":
-        from profiler.onnx_trace import OrtTracer
-
-        return _Twin(run, OrtTracer(cast("Graph", model), inputs, asked.workload.threads))
-    from profiler.torch_trace import TorchTracer
-
-    module = cast("nn.Module", model)
-    return _Twin(run, TorchTracer(module, labels(module), run))
-
-
-def _prepared(asked: Question, scheme: str, inputs: Inputs) -> tuple[object, Call]:
-    runtime = load_runtime(asked.runtime)
-    model = build(runtime.takes, asked.architecture, scheme, asked.source, asked.seed, asked.cap)
-    threads = asked.workload.threads
-    return model, runtime.prepare(model, inputs, threads, stable=True, cap=asked.cap).run
-
-
-def labels(module: "nn.Module") -> dict[str, str]:
-    """The part of each module of our encoder that is one as a whole, by its path."""
-    found = {"embeddings": "embedding"}
-    for path, _ in module.named_modules():
-        inside = re.fullmatch(r"blocks\.\d+\.(.+)", path)
-        if inside and inside[1] in _LINEARS:
-            found[path] = _LINEARS[inside[1]]
-    return found
-
-
-def _seen(whole: _Twin, fixed: _Twin, threads: int) -> Seen:
+def _seen(whole: Twin, fixed: Twin, threads: int) -> Seen:
+    """Medians; the least of all where neighbours disturb most of the calls."""
     calls = whole.tracer.calls()
-    typical = level_for(whole.tracer.tape)
+    disturbed = busy(whole.tracer.tape)
+    typical: Level = min if disturbed else median
     return Seen(
-        whole_ms=level(whole.tape, threads) / 1e6,
-        profiled_ms=level(whole.tracer.tape, threads) / 1e6,
+        whole_ms=level(whole.tape, threads, typical) / 1e6,
+        profiled_ms=level(whole.tracer.tape, threads, typical) / 1e6,
         pieces=tuple(middle(calls, typical)),
         calls=len(calls),
-        fixed_ms=level(fixed.tape, threads) / 1e6,
+        busy=disturbed,
+        fixed_ms=level(fixed.tape, threads, typical) / 1e6,
         fixed_pieces=tuple(middle(fixed.tracer.calls(), typical)),
     )
 
@@ -224,23 +169,3 @@ def _quantising(seen: Seen, asked: Question) -> dict[str, float]:
 def _count(shape: Shape, size: int) -> int:
     """How many matrices of this shape a cache holds: several, for a call has a cost of its own."""
     return max(1, min(8, CACHED // (shape.taken * shape.given * size)))
-
-
-def _layers(width: int, depth: int, asked: Question) -> Question:
-    """The same of layers of BERT's proportions, heads 32 wide, on a small table of words."""
-    layer = Layer(width // 32, width, 4 * width)
-    positions = max(512, asked.workload.tokens)
-    small = Architecture(width, (layer,) * depth, vocab=1000, positions=positions)
-    return replace(asked, architecture=small, source=Source())
-
-
-def _next_to_nothing(asked: Question) -> Question:
-    """The same of as many layers as the network has, with as little to compute as can be."""
-    least = Architecture(4, (Layer(1, 4, 4),) * asked.architecture.depth, vocab=8, positions=1)
-    workload = replace(asked.workload, batch=1, tokens=1)
-    return replace(asked, architecture=least, source=Source(), workload=workload)
-
-
-def _encoder(asked: Question, scheme: str) -> Call:
-    inputs = random_inputs(asked.workload, asked.architecture.vocab, asked.seed)
-    return _prepared(asked, scheme, inputs)[1]

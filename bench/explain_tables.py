@@ -49,8 +49,9 @@ def tables(found: Explained) -> Iterator[tuple[str, Table, list[str]]]:
     work = asked.workload
     batch = f"{work.batch} x " if work.batch > 1 else ""
     several = f", {work.threads} threads" if work.threads > 1 else ""
+    named = f"{asked.source.label}: " if asked.source.label else ""
     title = (
-        f"{asked.architecture}, {batch}{work.tokens} tokens: ms a call, {asked.runtime} on "
+        f"{named}{asked.architecture}, {batch}{work.tokens} tokens: ms a call, {asked.runtime} on "
         f"{found.device}{several}"
     )
     yield title, _parts(found), list(_remarks(found))
@@ -88,6 +89,7 @@ def _breakdown_json(found: Breakdown, machine: Machine) -> dict[str, object]:
         "whole_ms": found.whole_ms,
         "parts_ms": found.parts,
         "profiler_ms": found.profiler_ms,
+        "busy": found.busy,
         "scale": found.scale,
         "gemms": [
             {
@@ -128,6 +130,8 @@ def _remarks(found: Explained) -> Iterator[str]:
     both = (found.floats, found.integers)
     costs = " and ".join(f"{b.profiler_ms:.2f}" for b in both)
     yield f"profiling adds {costs} ms to a call; the whole calls are without it"
+    if any(b.busy for b in both):
+        yield "neighbours disturbed most calls: times are the least of several, not medians"
     if any(b.scale < UNSCALED for b in both):
         scaled = " and ".join(f"{1 - b.scale:.0%}" for b in both)
         yield f"operators came to more than the whole, and are scaled down by {scaled}"

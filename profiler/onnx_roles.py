@@ -28,6 +28,7 @@ def roles(model: bytes) -> dict[str, str]:
 
     graph = ModelProto.FromString(model).graph
     makers = {output: node for node in graph.node for output in node.output}
+    stored = _stored(graph)
     found: dict[str, str] = {}
     for node in graph.node:
         if node.op_type == "Softmax":
@@ -35,7 +36,9 @@ def roles(model: bytes) -> dict[str, str]:
                 _back(node, makers, lambda n: n.op_type not in PRODUCTS), "softmax"
             )
         elif node.op_type in PRODUCTS:
-            groups = [group for name in _weights(node, makers) if (group := group_of(name))]
+            groups = [
+                group for name in _weights(node, makers, stored) if (group := group_of(name))
+            ]
             if groups:
                 steps = _back(node, makers, lambda n: n.op_type in _STEPS)
                 found |= dict.fromkeys([*steps, *_after(node, graph)], "quantise")
@@ -82,14 +85,25 @@ def _after(product: "NodeProto", graph: "GraphProto") -> Iterator[str]:
             output = node.output[0]
 
 
-def _weights(product: "NodeProto", makers: Mapping[str, "NodeProto"]) -> Iterator[str]:
-    """The names of the tensors a product multiplies with, dequantised or turned on the way."""
+def _stored(graph: "GraphProto") -> set[str]:
+    """Tensors that are in the file, and all that follows from them alone."""
+    found = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if node.input and found.issuperset(name for name in node.input if name):
+            found |= set(node.output)
+    return found
+
+
+def _weights(
+    product: "NodeProto", makers: Mapping[str, "NodeProto"], stored: set[str]
+) -> Iterator[str]:
+    """The names of the stored tensors a product multiplies with, dequantised or not."""
     for name in product.input:
         node = makers.get(name)
         if node is None:
             yield name
-        elif all(before not in makers for before in node.input):
-            yield from node.input
+        elif name in stored:
+            yield from _weights(node, makers, stored)
 
 
 def _before_first_norm(graph: "GraphProto", makers: Mapping[str, "NodeProto"]) -> set[str]:

@@ -4,16 +4,20 @@ import contextlib
 import gc
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import TypeVar
 
 from profiler.timing import Call, Clocks, Pace, Tape, visit, warm_up
 
 K = TypeVar("K")
+Level = Callable[[Sequence[float]], float]
 
 LEAST_ROUNDS = 5
 WARM_UP_NS = 50_000_000
+
+UNDISTURBED = 0.95
+"""Share of a CPU that a call gets while no neighbour wants it; more with several threads."""
 
 
 def alternate(visits: Mapping[K, Callable[[], object]], rounds: int, seconds: float) -> int:
@@ -69,10 +73,19 @@ def levels(
     return {name: level(tape, threads) for name, tape in tapes.items()}
 
 
-def level(tape: Tape, threads: int) -> float:
-    """The median of the calls, in nanoseconds.
+def level(tape: Tape, threads: int, typical: Level = median) -> float:
+    """The median of the calls, or what else is `typical`, in nanoseconds.
 
     Of CPU time for one thread, since neighbours take wall time only; of wall time for more, whose
     CPU time is no latency.
     """
-    return float(median(tape.cpu_ns if threads == 1 else tape.wall_ns))
+    return float(typical(tape.cpu_ns if threads == 1 else tape.wall_ns))
+
+
+def busy(tape: Tape) -> bool:
+    """Did neighbours take some of the time of most calls?
+
+    Then they interrupt an operator of a millisecond in every other call, or more often.
+    """
+    got = median(cpu / wall for cpu, wall in zip(tape.cpu_ns, tape.wall_ns, strict=True))
+    return got < UNDISTURBED

@@ -1,17 +1,13 @@
 """What a profiler saw of a model, piece by piece, whoever's profiler it was. Knows no engine."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Protocol
 
+from profiler.side_by_side import Level
 from profiler.timing import Tape
-
-Level = Callable[[Sequence[float]], float]
-
-UNDISTURBED = 0.95
-"""Share of the CPU that a call gets while no neighbour wants it; more with several threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +45,10 @@ class Tracer(Protocol):
         """The operators of each call on the tape, in their order. Ends the profiling."""
 
 
-def middle(calls: Sequence[Sequence[Piece]], level: Level = median) -> list[Piece]:
-    """One piece of each kind: the levels of its operators over the calls, added up.
+def middle(calls: Sequence[Sequence[Piece]], typical: Level = median) -> list[Piece]:
+    """One piece of each kind: the typical times of its operators over the calls, added up.
 
-    A level for each operator: a call of many milliseconds is seldom left alone on a busy machine,
+    One for each operator: a call of many milliseconds is seldom left alone on a busy machine,
     but a neighbour disturbs only some operators of it.
     """
     seen: dict[tuple[object, ...], list[Piece]] = defaultdict(list)
@@ -60,17 +56,7 @@ def middle(calls: Sequence[Sequence[Piece]], level: Level = median) -> list[Piec
         for key, piece in _numbered(call):
             seen[key].append(piece)
     steady = [own for own in seen.values() if 2 * len(own) > len(calls)]
-    return total(replace(own[0], us=level([p.us for p in own])) for own in steady)
-
-
-def level_for(tape: Tape) -> Level:
-    """What stands for an operator's times: their median; on a busy machine the least of them.
-
-    Busy: neighbours took some of the time of most calls. Then they interrupt an operator of a
-    millisecond in every other call, or more often.
-    """
-    got = median(cpu / wall for cpu, wall in zip(tape.cpu_ns, tape.wall_ns, strict=True))
-    return median if got > UNDISTURBED else min
+    return total(replace(own[0], us=typical([p.us for p in own])) for own in steady)
 
 
 def total(pieces: Iterable[Piece]) -> list[Piece]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from bench import explain_measure, roofline
+from bench import explain_measure, explain_networks, roofline
 from bench.explain import explain
 from bench.explain_figures import Breakdown, Machine, Question, Rate, Widths
 from bench.explain_request import Wanted, task_of
@@ -80,7 +80,7 @@ class Here:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolate, "Worker", Here)
-    for module in (side_by_side, explain_measure, onnx_trace, torch_trace):
+    for module in (side_by_side, explain_networks, onnx_trace, torch_trace):
         monkeypatch.setattr(module, "Pace", lambda: Pace(0, 0))
     monkeypatch.setattr(side_by_side, "LEAST_ROUNDS", 2)
     monkeypatch.setattr(side_by_side, "WARM_UP_NS", 0)
@@ -136,7 +136,8 @@ def test_a_person_reads_tables_and_a_conclusion_and_gets_a_page(
 
     run(model=tmp_path, plot=tmp_path / "roof.html", tokens=16)
 
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{tmp_path.name}@sha256:" in said
     assert "h24 2x(a4 q24 f48), 16 tokens" in said
     for word in ("GEMM q, k, v", "softmax and mask", "fixed overhead", "whole call", "pays"):
         assert word in said
@@ -247,7 +248,7 @@ def explained(drawn: Sequence[tuple[float, float]], peaks: Mapping[str, float]) 
             for group, (share, intensity) in zip(GEMMS, points, strict=True)
         )  # fmt: skip
         parts = dict.fromkeys((*PARTS, OVERHEAD), 1.0)
-        own.append(Breakdown(10.0, parts, 0.1, 1.0, rates))
+        own.append(Breakdown(10.0, parts, 0.1, busy=False, scale=1.0, rates=rates))
     sizes = {"fp32": 42_000_000, "int8": 10_500_000}
     alone = {group: dict(peaks) for group in GEMMS}
     machine = Machine(dict(peaks), {"fp32": 16.0, "int8": 29.0}, sizes, alone)

@@ -45,7 +45,9 @@ TIMES = st.floats(0.001, 1000)
 
 
 def seen(*pieces: Piece, whole: float, nothing: Sequence[Piece] = (), fixed: float = 0.0) -> Seen:
-    return Seen(whole, whole + 0.5, pieces, 9, fixed, tuple(nothing))
+    return Seen(
+        whole, whole + 0.5, pieces, 9, busy=False, fixed_ms=fixed, fixed_pieces=tuple(nothing)
+    )
 
 
 @given(PIECES, PIECES, TIMES, TIMES, TIMES)
@@ -53,9 +55,10 @@ def test_the_parts_add_up_to_the_whole_and_none_is_negative(
     pieces: list[Piece], nothing: list[Piece], whole: float, profiled: float, fixed: float
 ) -> None:
     quantise = {str(width): 3.0 for width in (12, 20, 24, 32, 36)}
-    found = breakdown(
-        Seen(whole, profiled, tuple(pieces), 5, fixed, tuple(nothing)), ASKED, quantise
+    measured = Seen(
+        whole, profiled, tuple(pieces), 5, busy=True, fixed_ms=fixed, fixed_pieces=tuple(nothing)
     )
+    found = breakdown(measured, ASKED, quantise)
 
     assert pytest.approx(whole) == sum(found.parts.values())
     assert min(found.parts.values()) >= 0
@@ -195,7 +198,7 @@ def found(whole: float, gemm: float, quantise: float = 0.0, **parts: float) -> B
     each |= {"quantise": quantise, **parts}
     each[OVERHEAD] = whole - sum(each.values())
     rates = tuple(Rate(group, "int8", gemm / 4, 500_000_000, 1_000_000) for group in GEMMS)
-    return Breakdown(whole, each, 0.1, 1.0, rates)
+    return Breakdown(whole, each, 0.1, busy=False, scale=1.0, rates=rates)
 
 
 ROOFS = Machine(

@@ -6,16 +6,17 @@ from statistics import median
 
 import pytest
 
-from bench.explain_measure import labels
+from bench.explain_networks import labels
 from bench.subjects import Source, build
 from profiler.onnx_roles import role_of, roles
 from profiler.onnx_trace import OrtTracer
 from profiler.onnx_trace import pieces as onnx_pieces
 from profiler.parts import GEMMS, PARTS, group_of, part_of
 from profiler.runtimes.runtime import load_runtime, random_inputs
+from profiler.side_by_side import busy, level
 from profiler.timing import Tape
 from profiler.torch_trace import TorchTracer
-from profiler.trace import Piece, Tracer, level_for, middle, total
+from profiler.trace import Piece, Tracer, middle, total
 from quant.graph import Graph, emit
 from quant.scheme import parse
 from quant.weights import RandomWeights
@@ -31,6 +32,9 @@ SCHEMES = (
     "int8-static",
     "int8-static:attention=int8-static",
     "int8-static:keep=0+1.ffn-in",
+    "int8-weight-only",
+    "int8-seed",
+    "ptq",
 )
 
 
@@ -192,13 +196,15 @@ def test_a_neighbour_that_disturbs_every_call_elsewhere_moves_no_sum() -> None:
     assert 4040.0 == median(sum(p.us for p in call) for call in calls)
 
 
-def test_the_least_of_an_operators_times_counts_where_neighbours_took_some() -> None:
+def test_neighbours_that_take_time_are_noticed_and_the_least_can_be_taken() -> None:
     quiet = Tape(wall_ns=[100, 100, 900], cpu_ns=[100, 98, 100])
-    busy = Tape(wall_ns=[100, 900, 900], cpu_ns=[100, 100, 100])
+    disturbed = Tape(wall_ns=[100, 900, 900], cpu_ns=[100, 100, 100])
+    assert not busy(quiet)
+    assert busy(disturbed)
     calls = [[Piece("gelu", "Gelu", 4, 4, us)] for us in (5.0, 9.0, 7.0)]
-
-    assert 7.0 == middle(calls, level_for(quiet))[0].us
-    assert 5.0 == middle(calls, level_for(busy))[0].us
+    assert (7.0, 5.0) == (middle(calls)[0].us, middle(calls, min)[0].us)
+    assert (100.0, 98.0) == (level(quiet, 1), level(quiet, 1, min))
+    assert 100.0 == level(quiet, 2, min)
 
 
 def test_an_operator_seen_in_few_calls_is_not_counted() -> None:
