@@ -111,8 +111,13 @@ def _check(architecture: Architecture, scheme: Scheme, known: Calibration) -> No
 def _steps(architecture: Architecture, scheme: Scheme, known: Calibration) -> dict[str, Step]:
     steps = {}
     for name in static_places(architecture, scheme):
-        scale, zero = affine(*known.ranges[name], UINT8)
-        steps[name] = Step(np.float32(scale), int(zero))
+        low, high = known.ranges[name]
+        if scheme.zero_point == "middle" and not name.endswith(".ffn-out"):
+            reach = max(-low / 128, high / 127)
+            steps[name] = Step(np.float32(symmetric(reach * 127, INT8_NARROW)), 128)
+        else:
+            scale, zero = affine(low, high, UINT8)
+            steps[name] = Step(np.float32(scale), int(zero))
     return steps
 
 

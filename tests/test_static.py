@@ -99,6 +99,24 @@ def test_calibration_sees_the_ranges_of_the_text() -> None:
     assert "t" == known.text
 
 
+def test_a_zero_point_in_the_middle_leaves_nothing_of_the_range_out() -> None:
+    weights = TensorWeights(lively(A))
+    scheme = parse("int8-static:zero-point=middle:attention=int8-static")
+    known = calibrate(A, scheme, weights, TEXT)
+
+    steps = press(A, scheme, weights, known).steps
+
+    behind_gelu = {where for where in steps if where.endswith("ffn-out")}
+    assert 3 == len(behind_gelu)
+    assert {128} == {steps[where].zero for where in steps.keys() - behind_gelu}
+    assert all(steps[where].zero < 128 for where in behind_gelu)
+    for where, step in steps.items():
+        low, high = known.ranges[where]
+        assert step.scale * (0 - step.zero - 0.5) <= low
+        assert high <= step.scale * (255 - step.zero + 0.5)
+        assert step.scale <= 1.01 * max(-low / 128, high / 127)
+
+
 def test_smoothing_follows_the_paper_and_changes_nothing_in_floats() -> None:
     weights = TensorWeights(lively(A))
 
