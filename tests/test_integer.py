@@ -259,13 +259,18 @@ def test_what_is_computed_in_floats_is_the_graph_of_the_same(name: str, text: st
     np.testing.assert_allclose(made, run(emit_pressed(pressed), feed), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("text", ["bf16", "ptq-bf16", "int8-dynamic:rest=bf16:ffn-in=fp32"])
-def test_bfloat16_is_near_float32_but_is_not_it(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "stored"), [("bf16", 12), ("ptq-bf16", 0), ("int8-dynamic:rest=bf16:ffn-in=fp32", 3)]
+)
+def test_bfloat16_is_near_float32_but_is_not_it(text: str, stored: int) -> None:
     feed = batch(A)
     pressed = pressed_of(A, text, feed)
 
-    made = answer(IntegerEncoder(pressed), feed)
+    encoder = IntegerEncoder(pressed)
+    made = answer(encoder, feed)
 
+    kept = encoder.state_dict().values()
+    assert stored == sum(part.dtype == torch.bfloat16 and part.ndim == 2 for part in kept)
     plain = replace(pressed, scheme=replace(pressed.scheme, rest="fp32"))
     expected = answer(IntegerEncoder(plain), feed)
     assert 1e-4 < np.abs(made - expected).mean() < 0.01 * np.abs(expected).mean()
