@@ -8,17 +8,22 @@ from importlib.metadata import distribution
 tops = {str(f).split("/")[0] for f in distribution("subbert").files}
 ours = {t for t in tops if ".dist-info" not in t and not t.startswith("..")}
 assert ours == {"bench", "nas", "predictors", "profiler", "quant", "results"}, ours
-assert importlib.util.find_spec("optimum") is None, "the core must do without extras"
+for extra in ("optimum", "openvino", "torchao"):
+    assert importlib.util.find_spec(extra) is None, "the core must do without extras"
 PY
 test "$(subbert --version)" = "$(bench --version)"
 bench devices
+bench devices --json > devices.json
 bench profile --device cpu-any --space minilm --samples 2 --json > rows.json
 python - <<'PY'
 import json
 
+possible = json.load(open("devices.json"))["devices"]["cpu-any"]["possible"]
+expected = 2 * sum(map(len, possible.values()))
 report = json.load(open("rows.json"))
 assert report["status"] == "complete", report["status"]
-assert len(report["rows"]) == 8, len(report["rows"])
+assert {"torch", "onnxruntime"} <= set(possible), possible
+assert len(report["rows"]) == expected, (len(report["rows"]), possible)
 assert all(0 < r["latency_ms"] < 10_000 for r in report["rows"])
 PY
 bench rows --limit 3
@@ -27,4 +32,8 @@ code=0
 bench profile --device nonsense 2> told || code=$?
 test "$code" -eq 2
 test "$(wc -l < told)" -eq 1
+code=0
+bench profile --device cpu-any --runtime openvino 2> told || code=$?
+test "$code" -eq 2
+grep -q "pip install 'subbert\[openvino\]'" told
 echo "smoke test passed"
