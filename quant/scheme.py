@@ -116,7 +116,13 @@ INT8_SEED = replace(
 """What Bigger&Faster scores its int8 models with: every tensor rounded to 255 steps between its
 smallest and largest number, arithmetic in float32."""
 
-PTQ = replace(_all("ptq", "int8-static"), embeddings="int8", smooth=0.8, bias_correction=True)
+PTQ = replace(
+    _all("ptq", "int8-static"),
+    embeddings="int8",
+    zero_point="middle",
+    smooth=0.8,
+    bias_correction=True,
+)
 """The best this version knows: see docs/quantisation.md for what was compared."""
 
 KNOWN: Mapping[str, Scheme] = MappingProxyType(

@@ -1,6 +1,6 @@
 """The spelling of schemes: what is said is what is meant, and nonsense gets a sentence."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import get_args, get_type_hints
 
 import pytest
@@ -37,6 +37,13 @@ def spellings(draw: st.DrawFn) -> str:
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_known_scheme_goes_by_its_name(name: str) -> None:
     assert name == str(parse(name)) == parse(name).base
+
+
+def test_ptq_is_int8_static_with_what_was_found_best() -> None:
+    found = parse("int8-static:embeddings=int8:zero-point=middle:smooth=0.8:bias-correction=yes")
+
+    assert replace(found, name="ptq") == parse("ptq")
+    assert replace(parse("ptq"), name="ptq-bf16", rest="bf16") == parse("ptq-bf16")
 
 
 @given(spellings())
