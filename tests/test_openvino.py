@@ -10,14 +10,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.foreign import require_encoder_graph
 from bench.subjects import OnnxFile
 from profiler.runtimes import openvino as engine
-from profiler.runtimes.openvino_graph import with_fixed_sizes, with_free_sizes
+from profiler.runtimes.openvino_graph import IN_MEMORY, with_fixed_sizes, with_free_sizes
 from profiler.runtimes.runtime import Inputs, ThreadsError, load_runtime, random_inputs
 from quant.graph import Graph, emit, save
 from quant.scheme import parse
 from quant.weights import RandomWeights
 from results.architecture import Architecture, Layer
+from results.errors import BadInputError
 from results.measurement import Workload
 
 pytest.importorskip("openvino", reason="needs the extra openvino")
@@ -54,7 +56,7 @@ def kernels(scheme: str, shape: tuple[int, int] | None = (2, 16)) -> Counter[str
     nodes = session.compiled.get_runtime_model().get_ops()
     told = [node.get_rt_info() for node in nodes]
     wanted = [t for t in told if t["layerType"].astype(str) == "FullyConnected"]
-    return Counter(t["primitiveType"].astype(str).rpartition("_")[2] for t in wanted)
+    return Counter(t["primitiveType"].astype(str).rpartition("_")[2].lower() for t in wanted)
 
 
 @pytest.mark.parametrize("scheme", OURS)
@@ -87,10 +89,10 @@ def test_sizes_that_are_fixed_and_free_ones_give_the_same_numbers(scheme: str) -
     [
         ("fp32", {"f32": 12}),
         ("int8-weight-only", {"f32": 12}),
-        ("ptq", {"I8": 12}),
-        ("ptq:ffn-out=fp32", {"I8": 10, "f32": 2}),
+        ("ptq", {"i8": 12}),
+        ("ptq:ffn-out=fp32", {"i8": 10, "f32": 2}),
         ("bf16", {"bf16": 12}),
-        ("ptq-bf16", {"I8": 12}),
+        ("ptq-bf16", {"i8": 12}),
     ],
 )
 def test_linear_layers_are_computed_in_the_numbers_of_the_scheme(
@@ -211,3 +213,20 @@ def test_nothing_is_left_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
     answer(graph("ptq"), random_inputs(Workload(1, 4), NETWORK.vocab, 1))
 
     assert [] == list(tmp_path.rglob("*"))
+
+
+def test_a_file_that_points_into_memory_is_refused_before_a_runtime_reads_it(
+    tmp_path: Path,
+) -> None:
+    proto = onnx.ModelProto()
+    proto.ParseFromString(small("Gelu"))
+    weight = proto.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", IN_MEMORY), ("offset", "4096"), ("length", "256")):
+        weight.external_data.add(key=key, value=value)
+    path = tmp_path / "sly.onnx"
+    path.write_bytes(proto.SerializeToString())
+
+    with pytest.raises(BadInputError, match=r"keeps weights in .*_ORT_MEM_ADDR_"):
+        require_encoder_graph(path, None, [])
