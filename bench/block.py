@@ -1,12 +1,11 @@
 """A block: a few models of one runtime, built, loaded and measured side by side. Keeps nothing."""
 
-import contextlib
 import gc
 import os
 import random
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from profiler.contention import read, since
 from profiler.cpus import allowed_cpus
 from profiler.rounds import Candidate, Instruments, measure
 from profiler.runtimes.runtime import Prepared, Runtime, load_runtime, random_inputs
+from profiler.side_by_side import no_collection
 from results.architecture import Architecture
 from results.errors import BadInputError
 from results.measurement import Cold, Contention, Procedure, Run, Workload
@@ -175,21 +175,8 @@ def _in_rotation(
         gc.collect()
         alive()
 
-    with _no_collection():
+    with no_collection():
         return measure(candidates, asked.procedure, Instruments(rng, clock=clock, between=between))
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Garbage is collected between rounds, never during a call."""
-    gc.collect()
-    gc.freeze()  # what lives now is not looked at again, so a collection takes microseconds
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
 
 
 def _answered(index: int, found: _Loaded, run: Run, around: Contention) -> Answered:

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".html")
 
 COLOURS = {
-    ("torch", "fp32"): "#b35806",
-    ("torch", "int8-dynamic"): "#fdb863",
-    ("onnxruntime", "fp32"): "#40007a",
-    ("onnxruntime", "int8-dynamic"): "#998ec3",
+    "torch": "#b35806",
+    "onnxruntime": "#40007a",
+    "openvino": "#1b7837",
+    "onednn": "#2166ac",
+    "torchao": "#777777",
 }
-"""Dark is fp32, light is int8; readable in grey and to the colour-blind (ColorBrewer PuOr)."""
+"""One a runtime; after ColorBrewer's PuOr and RdBu, readable to the colour-blind."""
+
+MARKERS = {"fp32": "o", "bf16": "s", "int8-dynamic": "^", "ptq": "D", "ptq-bf16": "d"}
+"""One a scheme, those of float32 filled; all others a cross."""
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
@@ -116,9 +120,10 @@ def _figure(drawn: Sequence[dict[str, object]], title: str) -> "Figure":
         axes.plot(
             [_number(p["mmacs"]) for p in own],
             [_number(p["latency_ms"]) for p in own],
-            "o",
+            MARKERS.get(key[1], "x"),
             markersize=5,
-            color=COLOURS.get(key),
+            color=COLOURS.get(key[0], "#000000"),
+            fillstyle="full" if key[1] == "fp32" else "none",
             label=" ".join(key),
         )
     axes.set_xscale("log")

@@ -28,7 +28,7 @@ def alternate(visits: Mapping[K, Callable[[], object]], rounds: int, seconds: fl
     rng = random.Random(0)  # noqa: S311 - an order of visits, no secret
     order = list(visits.values())
     began = time.monotonic()
-    with _no_collection():
+    with no_collection():
         for made in range(rounds):
             if made >= LEAST_ROUNDS and time.monotonic() - began > seconds:
                 return made
@@ -40,7 +40,7 @@ def alternate(visits: Mapping[K, Callable[[], object]], rounds: int, seconds: fl
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Garbage is collected between rounds, never during a call."""
     gc.collect()
     gc.freeze()  # what lives now is not looked at again, so a collection takes microseconds
