@@ -121,6 +121,12 @@ def _architecture(given: str) -> Architecture:
     text = given.strip()
     if text.startswith("{"):
         return parse_architecture(text)
+    if not Path(given).exists():
+        message = (
+            f"--arch {given} is neither a file nor an architecture: write "
+            '{"hidden": 312, "layers": [{"heads": 12, "qkv": 312, "ffn": 1200}]}'
+        )
+        raise BadInputError(message)
     found = read_architectures(given)
     if len(found) != 1:
         message = (

@@ -112,11 +112,12 @@ def test_json_holds_parts_that_add_up_rates_roofs_and_widths(
         told = found[scheme]
         assert pytest.approx(told["whole_ms"]) == sum(told["parts_ms"].values())
         assert {*PARTS, OVERHEAD} == set(told["parts_ms"])
-        assert set(GEMMS) <= {rate["group"] for rate in told["gemms"]}
+        assert {rate["group"] for rate in told["gemms"]} <= {*GEMMS, "attention"}
         assert 0 == told["parts_ms"]["other"]
     assert (
         found["fp32"]["parts_ms"]["quantise"] == 0 < found["int8-dynamic"]["parts_ms"]["quantise"]
     )
+    assert set(GEMMS) <= {rate["group"] for rate in found["fp32"]["gemms"]}
     assert {"fp32", "int8"} == set(found["peaks_gops"]) == set(found["bandwidths_gb_s"])
     assert 4 * found["weight_bytes"]["int8"] == found["weight_bytes"]["fp32"]
     assert [32, 64] == [rung["width"] for rung in found["ladder"]]
@@ -142,9 +143,23 @@ def test_a_person_reads_tables_and_a_conclusion_and_gets_a_page(
     for word in ("GEMM q, k, v", "softmax and mask", "fixed overhead", "whole call", "pays"):
         assert word in said
     assert "int8-dynamic is" in said
+    assert "other operators" not in said
     page = (tmp_path / "roof.html").read_text(encoding="utf-8")
     assert "<svg" in page
     assert not re.search(r"(src|href)=.?(https?:|//)", page)  # nothing is fetched
+
+
+def test_next_to_nothing_is_as_deep_as_the_network_and_no_wider_than_it_must_be() -> None:
+    asked = Question(
+        Architecture.uniform(7, 384, 12, 384, 1536), Source("a"), "torch", "ptq", Workload(8, 64)
+    )
+
+    least = explain_networks.next_to_nothing(asked)
+
+    assert 7 == least.architecture.depth
+    assert 4 == least.architecture.hidden
+    assert {(1, 4, 4)} == {(x.heads, x.qkv, x.ffn) for x in least.architecture.layers}
+    assert (Workload(1, 1, 1), Source(), "ptq") == (least.workload, least.source, least.scheme)
 
 
 def test_a_folder_is_explained_with_its_own_weights(tmp_path: Path) -> None:
@@ -164,7 +179,7 @@ def test_a_folder_is_explained_with_its_own_weights(tmp_path: Path) -> None:
 BAD = [
     ({}, "give a network: either --arch or --model"),
     ({"arch": SMALL, "model": Path()}, "either --arch or --model, and not both"),
-    ({"arch": "missing.json"}, "missing.json"),
+    ({"arch": "missing.json"}, "missing.json is neither a file nor an architecture"),
     ({"arch": "{'hidden': 24"}, "hidden"),
     ({"arch": SMALL.replace('"qkv": 256', '"qkv": 257')}, "not divisible by 2 heads"),
     ({"arch": "two.txt"}, "holds 2 architectures"),
@@ -198,6 +213,12 @@ def test_what_cannot_be_explained_is_refused_in_one_sentence(
         task_of(Wanted(**chosen), HOST)
 
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("short")
+def test_what_only_the_worker_finds_out_is_one_sentence_too() -> None:
+    with pytest.raises(BadInputError, match="q256 f512\\) cannot be explained: scheme 'int8-dyn"):
+        run(arch=SMALL, runtime="torch", scheme="int8-dynamic:activations=token")
 
 
 def test_without_a_device_the_first_that_this_host_can_be_is_taken() -> None:
