@@ -134,7 +134,7 @@ def _figure(drawn: Sequence[dict[str, object]], title: str) -> "Figure":
     axes.set_ylabel("latency, ms")
     axes.set_title(title, loc="left")
     axes.grid(visible=True, which="major", color="#ddd", linewidth=0.6)
-    axes.legend(frameon=False)
+    figure.legend(loc="outside right upper", frameon=False)
     return figure
 
 

@@ -42,12 +42,6 @@ class Graph:
         return self.scheme.rest
 
     @property
-    def folded(self) -> bool:
-        """Are all stored integers to be turned into floats once, when the model is loaded?"""
-        kinds = self.scheme.arithmetics - {"fp32"}
-        return kinds == {"int8-weight-only"}
-
-    @property
     def model_bytes(self) -> int:
         """Bytes of the weights and of what is said about them."""
         return len(self.proto) + sum(values.nbytes for values in self.initializers.values())
