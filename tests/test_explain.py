@@ -28,7 +28,7 @@ from profiler.gemm import Shape, makers, quantiser
 from profiler.isolate import Worker, stable_variables
 from profiler.parts import GEMMS, OVERHEAD, PARTS
 from profiler.timing import Pace
-from results.architecture import Architecture
+from results.architecture import Architecture, Layer
 from results.environment import Hardware
 from results.errors import BadInputError
 from results.measurement import Workload
@@ -132,14 +132,14 @@ def test_a_person_reads_tables_and_a_conclusion_and_gets_a_page(
     from nas.checkpoint import save
     from nas.encoder import Encoder
 
-    a = ARCHITECTURES["plain"]
+    a = Architecture(192, (Layer(4, 192, 768),) * 2, vocab=50, positions=24)  # no part is nothing
     save(Encoder(a, lively(a), pooler=False), tmp_path)
 
     run(model=tmp_path, plot=tmp_path / "roof.html", tokens=16)
 
     said = " ".join(capsys.readouterr().out.split())
     assert f"{tmp_path.name}@sha256:" in said
-    assert "h24 2x(a4 q24 f48), 16 tokens" in said
+    assert "h192 2x(a4 q192 f768), 16 tokens" in said
     for word in ("GEMM q, k, v", "softmax and mask", "fixed overhead", "whole call", "pays"):
         assert word in said
     assert "int8-dynamic is" in said
