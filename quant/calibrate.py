@@ -13,7 +13,7 @@ from quant.calibration import Calibration, Floats, place
 from quant.graph import Graph, emit_pressed
 from quant.int8 import UINT8, dequantise, quantise
 from quant.observers import ChannelMax, observer
-from quant.press import Pressed, linear_layers, press, static_places
+from quant.press import SMOOTHED, Pressed, linear_layers, press, static_places
 from quant.scheme import FP32, GROUPS, Scheme
 from quant.weights import Weights
 from results.architecture import Architecture
@@ -27,10 +27,6 @@ Batch = Mapping[str, NDArray[np.int64]]
 
 LEAST_TOKENS = 64
 """Fewer tell nothing of a range."""
-
-SMOOTHED = ("qkv", "attention-output", "ffn-in")
-"""As in the paper, what follows a LayerNorm or the values. Behind GELU a division would be one
-more pass over the widest tensor: 2-3 % of the latency in ONNX Runtime."""
 
 Taps = Callable[[], Iterator[dict[str, Floats]]]
 

@@ -239,7 +239,7 @@ def test_a_mixed_scheme_leaves_what_it_says_in_floats() -> None:
 
 
 def test_made_up_ranges_are_the_same_graph() -> None:
-    scheme, weights = parse("ptq:smooth=0:bias-correction=no"), TensorWeights(lively(A))
+    scheme, weights = parse("ptq"), TensorWeights(lively(A))
     known = calibrate(A, scheme, weights, TEXT)
 
     real, made_up = (
