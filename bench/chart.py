@@ -90,24 +90,32 @@ def draw(rows: Sequence[Measurement], found: Mapping[str, Label], device: str, p
         raise BadInputError("--plot: the rows have no known networks to draw against MACs")
     title = f"Latency of sub-encoders on {device}"
     figure = _figure(drawn, title)
+    write(figure, path, PAGE, {"title": title, "points": drawn}, "the rows are kept")
+
+
+def write(
+    figure: "Figure", path: Path, page: str, fields: Mapping[str, object], comfort: str
+) -> None:
+    """A .png of the figure, or a page of the Jinja template `page` with it inside as `svg`.
+
+    Raises:
+        BadInputError: it cannot be written there; ends with `comfort`.
+    """
+    from jinja2 import Environment
+
     try:
         if path.suffix == ".png":
             figure.savefig(path, dpi=150)
-        else:
-            path.write_text(_page(figure, title, drawn), encoding="utf-8")
+            return
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg")
+        svg = buffer.getvalue()
+        template = Environment(autoescape=True).from_string(page)
+        text = template.render(svg=svg[svg.index("<svg") :], **fields)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        message = f"cannot write --plot {path} ({error.strerror}); the rows are kept"
+        message = f"cannot write --plot {path} ({error.strerror}); {comfort}"
         raise BadInputError(message) from None
-
-
-def _page(figure: "Figure", title: str, drawn: Sequence[dict[str, object]]) -> str:
-    from jinja2 import Environment
-
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    svg = buffer.getvalue()
-    page = Environment(autoescape=True).from_string(PAGE)
-    return page.render(title=title, svg=svg[svg.index("<svg") :], points=drawn)
 
 
 def _figure(drawn: Sequence[dict[str, object]], title: str) -> "Figure":

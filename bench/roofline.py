@@ -1,17 +1,15 @@
 """The roofline picture (Williams et al., CACM 2009) of `bench explain`, as PNG or HTML page."""
 
-import io
 from collections.abc import Iterator, Sequence
 from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.chart import require_format
+from bench.chart import require_format, write
 from bench.explain_figures import Machine, Rate
 from bench.explain_tables import Explained
 from bench.explain_words import NAMES
 from profiler.parts import GEMMS
-from results.errors import BadInputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,22 +65,6 @@ def draw(found: Explained, path: Path) -> None:
     asked = found.question
     title = f"{asked.architecture} on {found.device}, {asked.runtime}: {asked.scheme} and fp32"
     figure = _figure(found, title)
-    try:
-        if path.suffix == ".png":
-            figure.savefig(path, dpi=150)
-        else:
-            path.write_text(_page(figure, title, found), encoding="utf-8")
-    except OSError as error:
-        message = f"cannot write --plot {path} ({error.strerror}): choose another file"
-        raise BadInputError(message) from None
-
-
-def _page(figure: "Figure", title: str, found: Explained) -> str:
-    from jinja2 import Environment
-
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    svg = buffer.getvalue()
     rates = [
         {
             "name": NAMES[rate.group],
@@ -94,13 +76,9 @@ def _page(figure: "Figure", title: str, found: Explained) -> str:
         for scheme, own in _both(found)
         for rate in own
     ]
-    page = Environment(autoescape=True).from_string(PAGE)
-    return page.render(
-        title=title,
-        conclusion=" ".join(found.conclusion),
-        svg=svg[svg.index("<svg") :],
-        rates=rates,
-    )
+    conclusion = " ".join(found.conclusion)
+    fields = {"title": title, "conclusion": conclusion, "rates": rates}
+    write(figure, path, PAGE, fields, "choose another file")
 
 
 def _both(found: Explained) -> Iterator[tuple[str, list[Rate]]]:

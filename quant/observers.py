@@ -1,6 +1,7 @@
 """Which range of a tensor's values its integers should span, by name. Knows no network."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from fractions import Fraction
 from math import ceil, inf
@@ -80,7 +81,7 @@ class MovingAverage(MinMax):
         self._high += MOMENTUM * (high - self._high)
 
 
-class _Counted:
+class _Counted(ABC):
     """What all observers share that decide by a histogram."""
 
     def __init__(self, tensor: str) -> None:
@@ -97,8 +98,9 @@ class _Counted:
             raise _nothing(self.tensor)
         return self._found(self._histogram)
 
+    @abstractmethod
     def _found(self, seen: Histogram) -> tuple[float, float]:
-        raise NotImplementedError
+        """The range, from all that was seen."""
 
 
 class Percentile(_Counted):
