@@ -1,0 +1,101 @@
+"""A predictor with bounds, a range of validity and an error card; and which family it is to be."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from predictors.columns import Columns, Floats
+from predictors.domain import Domain
+from predictors.error import ErrorCard
+from predictors.families import Predictor, family
+from predictors.folds import Fit, out_of_fold
+from predictors.intervals import CONFIDENCE, Intervals, least_rows
+from predictors.rows import Rows
+from predictors.setting import Setting
+
+AUTO = ("physics", "hybrid", "xgboost", "mlp")
+"""What `auto` chooses from, the simplest first."""
+
+BETTER = 0.98
+"""A family must have this part of the error of a simpler one, or less, to be preferred."""
+
+MLP_FROM = 100
+"""Architectures below which `auto` does not try the mlp: it takes seconds and never wins there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is predicted of n candidates: [n] each."""
+
+    ms: Floats
+    lower: Floats
+    upper: Floats
+    beyond: Floats
+    """By what factor a candidate is outside the range of the rows; 1 inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """A fitted predictor and what is known of its errors."""
+
+    predictor: Predictor
+    intervals: Intervals
+    domain: Domain
+    error: ErrorCard
+
+    def forecast(self, c: Columns, confidence: float = CONFIDENCE) -> Forecast:
+        """Milliseconds with bounds. Memory beside the columns is bounded.
+
+        Raises:
+            ValueError: a kind of arithmetic that no row had.
+        """
+        if unknown := set(c.kinds) - set(self.domain.kinds):
+            raise ValueError(f"no row was computed in {', '.join(sorted(unknown))}")
+        found = [self._forecast(part, confidence) for part in c.slices()]
+        return Forecast(*(np.concatenate(x) for x in zip(*found, strict=True)))
+
+    def _forecast(self, c: Columns, confidence: float) -> tuple[Floats, Floats, Floats, Floats]:
+        ms = self.predictor.predict(c)
+        spread = self.predictor.spread(c)
+        return ms, *self.intervals.bounds(ms, spread, confidence), self.domain.beyond(c)
+
+
+def calibrate(rows: Rows, name: str, setting: Setting) -> Calibrated:
+    """Fit the family `name`; `auto`: the one with the least error on held-out architectures.
+
+    Raises:
+        BadInputError: no such family, or rows that cannot be fitted to.
+    """
+    rows.require_fit(least_rows())
+    names = _candidates(rows) if name == "auto" else (name,)
+    tried = {name: out_of_fold(_fit(name, setting), rows, setting.seed) for name in names}
+    chosen = _best(rows, tried)
+    predicted, spread = tried[chosen]
+    return Calibrated(
+        family(chosen).fit(rows, setting),
+        Intervals.of(rows.ms, predicted, spread),
+        Domain.of(rows.columns),
+        ErrorCard.of(rows.ms, predicted, spread, rows.architectures),
+    )
+
+
+def _candidates(rows: Rows) -> Sequence[str]:
+    few = rows.architectures < MLP_FROM
+    return tuple(name for name in AUTO if not (few and name == "mlp"))
+
+
+def _fit(name: str, setting: Setting) -> Fit:
+    made = family(name)
+    return lambda rows: made.fit(rows, setting)
+
+
+def _best(rows: Rows, tried: dict[str, tuple[Floats, Floats]]) -> str:
+    """The first that no later one beats clearly."""
+    best, least = "", math.inf
+    for name, (predicted, _) in tried.items():
+        error = float(np.abs(np.log(predicted / rows.ms)).mean())
+        if error < BETTER * least:
+            best, least = name, error
+    return best

@@ -1,0 +1,69 @@
+"""How wrong a predictor is on architectures it has not seen. Knows no family."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from predictors.columns import Floats
+from predictors.intervals import CONFIDENCE, Intervals
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCard:
+    """Relative errors; shares and errors as fractions (0.02 is 2 %)."""
+
+    mape: float
+    """Mean of |predicted / measured - 1|."""
+    median: float
+    within_5: float
+    """Share of the rows whose error is below 5 %."""
+    within_10: float
+    kendall_tau: float
+    """Of predicted and measured order; NaN where that means nothing."""
+    coverage: float
+    """Share of the rows inside their interval, which is that of the other rows."""
+    half_width: float
+    """Mean half-width of the intervals, relative to the prediction; infinite for too few rows."""
+    confidence: float
+    rows: int
+    architectures: int
+
+    @classmethod
+    def of(
+        cls,
+        ms: Floats,
+        predicted: Floats,
+        spread: Floats,
+        architectures: int,
+        confidence: float = CONFIDENCE,
+    ) -> Self:
+        """From measured and held-out predicted milliseconds, and the spread foretold; [n] each."""
+        errors = np.abs(predicted / ms - 1.0)
+        scores = np.abs(np.log(ms / predicted)) / spread
+        ratio = np.exp(Intervals(np.sort(scores)).factor(confidence) * spread)
+        return cls(
+            mape=float(errors.mean()),
+            median=float(np.median(errors)),
+            within_5=float((errors < 0.05).mean()),  # noqa: PLR2004 - its name says it
+            within_10=float((errors < 0.1).mean()),  # noqa: PLR2004
+            kendall_tau=float(kendalltau(ms, predicted).statistic),
+            coverage=_coverage(scores, confidence),
+            half_width=float(((ratio - 1.0 / ratio) / 2).mean()),
+            confidence=confidence,
+            rows=len(ms),
+            architectures=architectures,
+        )
+
+
+def _coverage(scores: Floats, confidence: float) -> float:
+    """Share of the scores that the bound made of all the others holds."""
+    ordered, n = np.sort(scores), len(scores)
+    rank = math.ceil(n * confidence - 1e-9)  # among the n - 1 others
+    if rank > n - 1:
+        return 1.0
+    # Without a score at or below it, the k-th smallest of the others is the next one up.
+    bound = np.where(scores <= ordered[rank - 1], ordered[rank], ordered[rank - 1])
+    return float((scores <= bound).mean())

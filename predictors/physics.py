@@ -1,0 +1,125 @@
+"""Latency as a sum of terms with non-negative prices, found by robust relative least squares."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+import msgspec
+import numpy as np
+from scipy.optimize import nnls
+
+from predictors.columns import Columns, Floats
+from predictors.rows import Rows
+from predictors.setting import Setting
+from predictors.terms import Terms
+
+ROUNDS = 30
+CAUCHY = 2.385
+"""Of the Cauchy weight: 95 % efficiency on normal errors (Holland & Welsch, 1977)."""
+
+RIDGE = 0.1
+"""Of the spread, for each row: keeps a term that the rows hardly show from making it endless. With
+0.001 the intervals of 20 rows were 5 % narrower and held in 87 % of the cases instead of 89 %."""
+
+
+class State(msgspec.Struct, forbid_unknown_fields=True):
+    """A fitted `Physics` as it is kept."""
+
+    kinds: tuple[str, ...]
+    caches: tuple[int, ...]
+    threaded: bool
+    prices: dict[str, float]
+    known: list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Physics:
+    """Milliseconds = prices . terms."""
+
+    family: ClassVar[str] = "physics"
+
+    terms: Terms
+    prices: Floats
+    """Milliseconds per unit of each term, [terms]."""
+    covariance: Floats = field(repr=False)
+    """Of the relative prices' errors, in units of the rows' error: [terms, terms]."""
+
+    @classmethod
+    def fit(cls, rows: Rows, setting: Setting) -> Self:
+        """Prices that make the relative errors of the rows small, few outliers counted little.
+
+        Lawson & Hanson's NNLS inside iteratively reweighted least squares.
+        """
+        terms, ms = setting.terms, rows.ms
+        x = terms.matrix(rows.columns)
+        scale = x.max(axis=0)
+        scale[scale == 0] = 1.0
+        relative = x / scale / ms[:, None]
+        weights = np.ones(len(ms))
+        for _ in range(ROUNDS):
+            found, _residual = nnls(relative * weights[:, None], weights)
+            errors = relative @ found - 1.0
+            before, weights = weights, _weights(errors)
+            if np.allclose(weights, before, atol=1e-3):
+                break
+        return cls(terms, found / scale, _covariance(x, ms, weights))
+
+    def predict(self, c: Columns) -> Floats:
+        """Milliseconds, [n]."""
+        ms: Floats = self.terms.matrix(c) @ self.prices
+        return ms
+
+    def spread(self, c: Columns) -> Floats:
+        """How much wider the error is here than the rows' own, >= 1: sqrt(1 + leverage), [n]."""
+        x = self.terms.matrix(c)
+        x /= np.maximum(x @ self.prices, 1e-9)[:, None]
+        leverage = np.einsum("ij,ij->i", x @ self.covariance, x)
+        wider: Floats = np.sqrt(1.0 + leverage)
+        return wider
+
+    def shares(self, c: Columns) -> dict[str, Floats]:
+        """What part of the latency each term makes up, by name: [n] each."""
+        x = self.terms.matrix(c) * self.prices
+        return dict(zip(self.terms.names, (x / x.sum(axis=1, keepdims=True)).T, strict=True))
+
+    def state(self) -> tuple[object, Mapping[str, bytes]]:
+        """What JSON holds, and the files beside it: none."""
+        prices = dict(zip(self.terms.names, self.prices.tolist(), strict=True))
+        t = self.terms
+        return msgspec.to_builtins(
+            State(t.kinds, t.caches, t.threaded, prices, self.covariance.tolist())
+        ), {}
+
+    @classmethod
+    def from_state(cls, data: object, parts: Mapping[str, bytes]) -> Self:
+        """What `state` told. `parts` are not needed.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        del parts
+        state = msgspec.convert(data, State)
+        terms = Terms(state.kinds, state.caches, state.threaded)
+        known = np.array(state.known)
+        if tuple(state.prices) != terms.names or known.shape != (len(terms.names),) * 2:
+            raise ValueError("the prices are not those of the terms")
+        prices = np.array(list(state.prices.values()))
+        if not (np.isfinite(prices).all() and (prices >= 0).all() and np.isfinite(known).all()):
+            raise ValueError("a price is negative or no number")
+        return cls(terms, prices, known)
+
+
+def _weights(errors: Floats) -> Floats:
+    """Square roots of the Cauchy weights; the scale of the errors is their median magnitude."""
+    scale = max(float(np.median(np.abs(errors))) / 0.6745, 1e-6)
+    return 1.0 / np.sqrt(1.0 + (errors / (CAUCHY * scale)) ** 2)
+
+
+def _covariance(x: Floats, ms: Floats, weights: Floats) -> Floats:
+    """(X' W X + ridge)^-1 of the relative terms, each scaled to its mean share."""
+    relative = x / ms[:, None]
+    unit = relative.mean(axis=0)
+    unit[unit == 0] = np.inf  # a term no row has: nothing is known, nothing is said
+    z = relative / unit * weights[:, None]
+    inverse: Floats = np.linalg.inv(z.T @ z + RIDGE * len(ms) * np.eye(len(unit)))
+    return inverse / np.outer(unit, unit)
