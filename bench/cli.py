@@ -11,7 +11,7 @@ from bench.drift import drift
 from bench.explain import explain
 from bench.export import export
 from bench.profile import profile
-from bench.rows import rows
+from bench.rows import app as rows
 from results.errors import BadInputError
 
 PACKAGES = ("bench", "nas", "predictors", "profiler", "quant", "results")
@@ -28,7 +28,7 @@ app.command()(devices)
 app.command()(drift)
 app.command()(explain)
 app.command()(export)
-app.command()(rows)
+app.add_typer(rows, name="rows")
 
 
 def _show_version(*, wanted: bool) -> None:

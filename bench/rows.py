@@ -1,5 +1,6 @@
 """`bench rows`: list, filter and export what the ledger holds. Measures nothing."""
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.rows_import import import_rows
 from results.errors import BadInputError
 from results.store import Ledger, SessionRecord
 
@@ -28,8 +30,12 @@ Limit = Annotated[int | None, Flag(min=1, help="No more than so many rows.")]
 Sort = Annotated[str | None, Flag(help="Column to sort by, -COLUMN for the largest first.")]
 Sessions = Annotated[bool, Flag("--sessions", help="List sessions and how they ended.")]
 Skip = Annotated[bool, Flag("--skip-damaged", help="Pass over lines that cannot be read.")]
-Export = Annotated[Path | None, Flag(help="Write a .csv, .parquet or .json file instead.")]
+Export = Annotated[Path | None, Flag(help="Write a .csv, .parquet, .json or .tsv file instead.")]
 Json = Annotated[bool, Flag("--json", help="Print JSON, one object to a line.")]
+
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app.command("import")(import_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,9 @@ class _Wanted:
     noisy: bool | None
 
 
+@app.callback(invoke_without_command=True)
 def rows(
+    context: typer.Context,
     *,
     results: Results = Path("results/data"),
     device: Device = None,
@@ -61,8 +69,11 @@ def rows(
 ) -> None:
     """List rows, newest first, with the main columns; JSON and exported files have them all.
 
-    The work of a row is its batch x tokens x threads.
+    The work of a row is its batch x tokens x threads. A .tsv file is the seeds' latency data set.
     """
+    if context.invoked_subcommand is not None:
+        _refuse_options_of(context)
+        return
     if sessions and export is not None:
         raise BadInputError("--export writes rows, not sessions: leave out --sessions")
     ledger = Ledger(results, skip_damaged=skip_damaged)
@@ -78,6 +89,16 @@ def rows(
             _show(chosen, export, as_json=json)
     for damage in ledger.damage:
         typer.echo(f"bench: passed over {damage}", err=True)
+
+
+def _refuse_options_of(context: typer.Context) -> None:
+    """What stands before a subcommand would be passed over without a word."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+    if given:
+        option = given[0].rstrip("_").replace("_", "-")
+        verb = context.invoked_subcommand
+        raise BadInputError(f"--{option} stands before `{verb}`: write the options after it")
 
 
 def _table(ledger: Ledger, *, current: bool) -> "pd.DataFrame":
@@ -142,7 +163,7 @@ def _cells(row: dict[Any, Any]) -> Sequence[str]:
         row["architecture"] or row["source"],
         f"{row['batch']}x{row['tokens']}x{row['threads']}",
         f"{row['latency_ms']:.3f}",
-        f"{100 * row['error']:.1f}",
+        f"{100 * row['error']:.1f}" if math.isfinite(row["error"]) else "-",
         "noisy" if row["noisy"] else "",
     )
 

@@ -85,7 +85,8 @@ class Series:
     """The timed calls of one model in one process, in the order they were made, visit by visit.
 
     A visit is a few calls in a row: the first ones only bring the model back into the caches,
-    the rest are samples. Sample i of every column belongs to the same call.
+    the rest are samples. Sample i of every column belongs to the same call. A column other than
+    `wall_ns` is empty where nobody knows it: of an imported row, say.
     """
 
     wall_ns: tuple[int, ...]
@@ -105,7 +106,7 @@ class Series:
         if not length:
             raise ValueError("a series needs at least one sample")
         for name in ("cpu_ns", "switches", "faults"):
-            if len(getattr(self, name)) != length:
+            if len(getattr(self, name)) not in (0, length):
                 message = f"{name} has {len(getattr(self, name))} samples, wall_ns has {length}"
                 raise ValueError(message)
         if min(self.visits, default=0) < 1 or sum(self.visits) != length:
@@ -126,14 +127,15 @@ class Run:
     anchor_name: str = ""
     """The anchor's architecture, as `str(architecture)`."""
     warmup_calls: int = 0
-    steady: bool = True
-    """Did CPU time settle before the first sample?"""
+    steady: bool | None = True
+    """Did CPU time settle before the first sample? None where nobody knows."""
     pid: int = 0
     cpus: tuple[int, ...] = ()
     """The CPUs the process was allowed on."""
     contention: Contention | None = None
     stopped_by: str = "most_rounds"
-    """`target_error`, `most_rounds` or `most_seconds`: which rule ended the sampling."""
+    """`target_error`, `most_rounds` or `most_seconds`: which rule ended the sampling. Empty where
+    nobody knows."""
 
     def __post_init__(self) -> None:
         if self.anchor is not None and len(self.anchor.visits) != len(self.subject.visits):
@@ -151,7 +153,11 @@ class Cold:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Every sample is kept: a statistic can be computed again, a sample cannot."""
+    """Every sample is kept: a statistic can be computed again, a sample cannot.
+
+    `cold`, `seed`, `model_bytes` and `peak_rss_bytes` are None only where nobody knows them any
+    more, in rows that were imported.
+    """
 
     id: str
     session: str
@@ -160,12 +166,12 @@ class Measurement:
     workload: Workload
     procedure: Procedure
     runs: tuple[Run, ...]
-    cold: Cold
-    seed: int
+    cold: Cold | None
+    seed: int | None
     """Of the token ids and the random weights."""
-    model_bytes: int
+    model_bytes: int | None
     """Serialised weights of the timed model, in bytes, as its runtime stores them."""
-    peak_rss_bytes: int
+    peak_rss_bytes: int | None
     """Largest resident memory of the worker up to the end of this row."""
     isa: str = ""
     """The instruction set the runtime reported to be using, where it reports one."""

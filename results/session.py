@@ -13,6 +13,7 @@ SCHEMA = 1
 """Schema of the lines of a ledger file. One more for every change an old reader would misread.
 
 1 (0.1.0): a `session` line, `measurement` lines, an `end` line when the command got that far.
+What is not known of an imported row is null or an empty list; readers older than that refuse it.
 """
 
 SESSION_ID = re.compile(r"\d{8}T\d{9}-[0-9a-f]{6}")
@@ -34,7 +35,8 @@ class Session:
     tool: str
     """Version of subbert that measured."""
     argv: tuple[str, ...]
-    seed: int
+    seed: int | None
+    """None where nothing was drawn by chance: rows were imported."""
     device: str
     device_digest: str
     """Digest of the device's definition: two definitions may share a name."""

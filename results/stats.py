@@ -43,9 +43,13 @@ class Label:
 
 
 def clock_of(measurement: Measurement) -> str:
-    """CPU time where it equals latency: one thread, controlled environment; else wall time."""
+    """CPU time where it equals latency: one thread, controlled environment; else wall time.
+
+    Wall time too where CPU time is not known.
+    """
     alone = measurement.workload.threads == 1 and measurement.procedure.profile == "stable"
-    return "cpu" if alone else "wall"
+    series = [x for run in measurement.runs for x in (run.subject, run.anchor) if x is not None]
+    return "cpu" if alone and all(x.cpu_ns for x in series) else "wall"
 
 
 def label(
@@ -190,7 +194,10 @@ def percentile(values: Sequence[float], q: float) -> float | None:
 
 
 def contention(measurement: Measurement) -> float:
-    """Wall time over CPU time of the samples together, times threads: 1 on a quiet machine."""
+    """Wall time over CPU time of the samples together, times threads: 1 on a quiet machine.
+
+    Not a number where CPU time is not known.
+    """
     wall = sum(sum(run.subject.wall_ns) for run in measurement.runs)
     cpu = sum(sum(run.subject.cpu_ns) for run in measurement.runs)
     return wall * measurement.workload.threads / cpu if cpu else math.nan
@@ -202,7 +209,7 @@ def flags(measurement: Measurement) -> tuple[str, ...]:
     error = label(measurement).error
     if error > measurement.procedure.noisy_error:
         found.append(f"interval of {error:.1%} is over {measurement.procedure.noisy_error:.1%}")
-    if not all(run.steady for run in measurement.runs):
+    if any(run.steady is False for run in measurement.runs):
         found.append("no steady state during warm-up")
     if clock_of(measurement) == "wall" and interrupted_share(measurement) > INTERRUPTED:
         found.append(f"{interrupted_share(measurement):.0%} of the calls were interrupted")
@@ -210,6 +217,6 @@ def flags(measurement: Measurement) -> tuple[str, ...]:
 
 
 def interrupted_share(measurement: Measurement) -> float:
-    """Share of the samples during which the scheduler took the CPU away."""
+    """Share of the samples during which the scheduler took the CPU away; NaN where unknown."""
     switches = [s for run in measurement.runs for s in run.subject.switches]
-    return sum(s > 0 for s in switches) / len(switches)
+    return sum(s > 0 for s in switches) / len(switches) if switches else math.nan

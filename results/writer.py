@@ -2,9 +2,10 @@
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,9 @@ from results.errors import BadInputError
 from results.lines import End, EndStatus, LineError, Word, to_line
 from results.measurement import Measurement
 from results.session import Session
+
+AT_ONCE = 256
+"""Rows that `extend` brings to the disk together: its waiting no longer counts."""
 
 Write = Callable[[int, memoryview], int]
 """Like `os.write`: may write less than it was given."""
@@ -65,12 +69,17 @@ class SessionWriter:
         Raises:
             BadInputError: it could not be written; the rows before it are kept.
         """
-        if measurement.session != self.session.id:
-            raise ValueError(f"a row of {measurement.session!r} is none of {self.session.id!r}")
-        if measurement.id in self._ids or not measurement.id.startswith(f"{self.session.id}-"):
-            raise ValueError(f"{measurement.id!r} is taken, or no id of {self.session.id!r}")
-        self._put(measurement)
-        self._ids.add(measurement.id)
+        self._put_rows([measurement])
+
+    def extend(self, measurements: Iterable[Measurement]) -> None:
+        """Append rows that could be had again: `AT_ONCE` of them are on the disk together.
+
+        Raises:
+            BadInputError: some could not be written; whole batches before them are kept.
+        """
+        rest = iter(measurements)
+        while batch := list(islice(rest, AT_ONCE)):
+            self._put_rows(batch)
 
     def end(self, status: EndStatus) -> None:
         """Say how the session ended; nothing can be appended after it."""
@@ -83,11 +92,23 @@ class SessionWriter:
             os.close(self._fd)
             self._fd = -1
 
-    def _put(self, word: Word) -> None:
+    def _put_rows(self, rows: Sequence[Measurement]) -> None:
+        new = set[str]()
+        for row in rows:
+            if row.session != self.session.id:
+                raise ValueError(f"a row of {row.session!r} is none of {self.session.id!r}")
+            taken = row.id in self._ids or row.id in new
+            if taken or not row.id.startswith(f"{self.session.id}-"):
+                raise ValueError(f"{row.id!r} is taken, or no id of {self.session.id!r}")
+            new.add(row.id)
+        self._put(*rows)
+        self._ids |= new
+
+    def _put(self, *words: Word) -> None:
         if self._fd < 0 or self._ended:
             raise ValueError(f"{self.path} is closed")
         try:
-            line = to_line(word)
+            lines = b"".join(to_line(word) for word in words)
         except LineError as error:
             raise BadInputError(f"this cannot be kept in {self.path}: {error}") from error
         before = os.fstat(self._fd)
@@ -95,20 +116,20 @@ class SessionWriter:
             found = "was deleted while it was written" if not before.st_nlink else "is torn"
             raise BadInputError(f"{self.path} {found}: run the command again")
         try:
-            self._put_line(line)
+            self._put_lines(lines)
         except OSError as error:
             raise BadInputError(_unwritable(self.path, error)) from error
         finally:
-            self._mend(before.st_size, len(line))
+            self._mend(before.st_size, len(lines))
 
-    def _put_line(self, line: bytes) -> None:
-        rest = memoryview(line)
+    def _put_lines(self, lines: bytes) -> None:
+        rest = memoryview(lines)
         while rest:
             rest = rest[self._write(self._fd, rest) :]
         os.fsync(self._fd)
 
     def _mend(self, start: int, length: int) -> None:
-        """Cut off a line of which only a part was written."""
+        """Cut off lines that were written only in part."""
         try:
             if os.fstat(self._fd).st_size != start + length:
                 os.ftruncate(self._fd, start)

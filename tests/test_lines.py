@@ -56,8 +56,8 @@ def a_series(draw: st.DrawFn, visits: int) -> Series:
     lengths = draw(st.lists(st.integers(1, 3), min_size=visits, max_size=visits))
     n = sum(lengths)
     column = st.lists(wholes, min_size=n, max_size=n).map(tuple)
-    columns = [draw(column) for _ in range(4)]
-    return Series(*columns, tuple(lengths), draw(st.lists(wholes, max_size=3).map(tuple)))
+    wall, *columns = draw(column), *(draw(column | st.just(())) for _ in range(3))
+    return Series(wall, *columns, tuple(lengths), draw(st.lists(wholes, max_size=3).map(tuple)))
 
 
 @st.composite
@@ -67,7 +67,7 @@ def a_run(draw: st.DrawFn) -> Run:
     rest = st.builds(
         dict,
         warmup_calls=wholes,
-        steady=st.booleans(),
+        steady=st.none() | st.booleans(),
         anchor_name=st.text(),
         contention=st.none() | st.builds(Contention, reals, load1=st.none() | reals),
     )
@@ -99,6 +99,23 @@ def test_every_word_survives_its_line(word) -> None:
 
     assert word == from_line(line)
     assert 1 == line.count(b"\n")
+
+
+def test_what_is_not_known_of_a_row_comes_back_unknown() -> None:
+    run = Run(Series((5,), (), (), (), (1,)), steady=None)
+    unknown = dict.fromkeys(("cold", "seed", "model_bytes", "peak_rss_bytes"))
+    row = measurement(session(), runs=(run,), **unknown)
+
+    assert row == from_line(to_line(row))
+
+
+@pytest.mark.parametrize("name", ["cpu_ns", "switches", "faults"])
+def test_a_column_is_as_long_as_wall_time_or_empty(name) -> None:
+    columns = {"wall_ns": (5, 6), "cpu_ns": (5, 6), "switches": (0, 0), "faults": (0, 0)}
+
+    assert () == getattr(Series(**columns | {name: ()}, visits=(2,)), name)
+    with pytest.raises(ValueError, match=f"{name} has 1 samples, wall_ns has 2"):
+        Series(**columns | {name: (5,)}, visits=(2,))
 
 
 @given(sessions | measurements)

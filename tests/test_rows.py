@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from bench.rows import rows
+from bench.rows import app
 from results.errors import BadInputError
 from results.store import Ledger
 from tests.ledger_rows import measurement, session
@@ -27,9 +26,6 @@ NEWEST_FIRST = [
     "20250131T093000000-a1b2c3-3",
     "20250131T093000000-a1b2c3-1",
 ]
-
-app = typer.Typer()
-app.command()(rows)
 
 
 def run(*arguments: object, results: Path = FIXTURE) -> tuple[str, str]:
@@ -178,7 +174,7 @@ def test_brackets_in_a_name_are_shown_as_they_are(tmp_path) -> None:
 
 
 def test_the_table_fits_a_terminal_of_100_columns() -> None:
-    script = "import sys, typer, bench.rows as b; sys.argv[0] = 'rows'; typer.run(b.rows)"
+    script = "import bench.rows as b; b.app()"
     command = [sys.executable, "-c", script, "--results", str(FIXTURE)]
     terminal, other_end = pty.openpty()
     environment = os.environ | {"COLUMNS": "100", "TERM": "dumb"}
@@ -197,3 +193,10 @@ def test_the_table_fits_a_terminal_of_100_columns() -> None:
 
     assert max(map(len, lines)) <= 100
     assert {"77aa00-1", "0d9e8f-2", "a1b2c3-1"} <= {(line.split() or [""])[0] for line in lines}
+
+
+def test_an_option_before_a_subcommand_is_refused_not_passed_over(tmp_path) -> None:
+    words = ["--results", str(tmp_path), "import", "latencies.tsv", "--device", "xeon"]
+
+    with pytest.raises(BadInputError, match="--results stands before `import`: write"):
+        CliRunner().invoke(app, words, catch_exceptions=False)

@@ -16,6 +16,7 @@ from results.stats import (
     drift,
     flags,
     half_width,
+    interrupted_share,
     label,
     percentile,
     references,
@@ -141,6 +142,22 @@ def test_drift_says_how_much_slower_a_session_was() -> None:
     assert 0.1 == pytest.approx(drift([rows[2]], known, "here"))
     assert -0.5 == pytest.approx(drift([rows[0]], known, "here"))
     assert drift([rows[0]], {}, "here") is None
+
+
+def test_a_row_whose_cpu_time_nobody_knows_is_labelled_by_wall_time() -> None:
+    known, unknown = series([[4_000_000]] * 6), Series((5_000_000,) * 6, (), (), (), (1,) * 6)
+
+    for run, latency in ((Run(unknown), 5.0), (Run(unknown, known, "a"), 5.0)):
+        found = label(row(run), {anchor_key(row(run), ""): 4_000_000.0})
+        assert ("wall", pytest.approx(latency)) == (found.clock, found.latency_ms)
+    assert "wall" == label(row(Run(known, unknown, "a"))).clock
+
+
+def test_what_is_not_known_of_a_row_does_not_make_it_noisy() -> None:
+    run = Run(Series((5_000_000,) * 6, (), (), (), (1,) * 6), steady=None)
+
+    assert () == flags(row(run, procedure=Procedure(profile="deployed")))
+    assert all(math.isnan(known(row(run))) for known in (contention, interrupted_share))
 
 
 def test_wall_time_counts_where_cpu_time_is_not_latency() -> None:

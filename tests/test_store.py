@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from results.errors import BadInputError
 from results.measurement import Measurement
 from results.session import Session, session_id
 from results.store import Ledger
+from results.writer import AT_ONCE
 from tests.ledger_rows import START, ids, measurement, session
 
 
@@ -142,6 +144,37 @@ def test_a_writer_hands_out_ids_and_takes_each_once(tmp_path) -> None:
             writer.append(measurement(of, 1))
         with pytest.raises(ValueError, match="none of"):
             writer.append(measurement(session(5), 1))
+
+
+@pytest.mark.parametrize("count", [0, 1, AT_ONCE, AT_ONCE + 1])
+def test_many_rows_are_kept_in_their_order_with_those_before_and_after(tmp_path, count) -> None:
+    ledger, of = Ledger(tmp_path), session()
+    row = measurement(of, 1)
+
+    with ledger.begin(of) as writer:
+        writer.append(row)
+        writer.extend(replace(row, id=f"{of.id}-{n}") for n in range(2, count + 2))
+        assert f"{of.id}-{count + 2}" == writer.next_id
+        writer.append(measurement(of, count + 2))
+
+    assert [f"{of.id}-{n}" for n in range(1, count + 3)] == ids(ledger)
+
+
+def test_an_id_is_taken_once_among_many_rows_too(tmp_path) -> None:
+    ledger, of = Ledger(tmp_path), session()
+    first, second = measurement(of, 1), measurement(of, 2)
+    with ledger.begin(of) as writer:
+        writer.extend([first])
+
+        with pytest.raises(ValueError, match="taken"):
+            writer.extend([second, second])
+        with pytest.raises(ValueError, match="taken"):
+            writer.extend([second, first])
+        with pytest.raises(ValueError, match="none of"):
+            writer.extend([second, measurement(session(5), 3)])
+        writer.extend([second])
+
+    assert [first.id, second.id] == ids(ledger)
 
 
 def test_nothing_can_be_written_after_the_end(tmp_path) -> None:

@@ -4,12 +4,14 @@ import errno
 import os
 import resource
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from results import writer as writer_module
 from results.errors import BadInputError
 from results.lines import to_line
 from results.reader import whole_lines
@@ -89,6 +91,57 @@ def test_every_line_is_on_the_disk_before_its_append_returns(tmp_path, monkeypat
         for n in (1, 2):
             writer.append(measurement(of, n))
             assert ledger.path_of(of).stat().st_size == kept[0]
+
+
+def test_many_rows_are_on_the_disk_batch_by_batch(tmp_path, monkeypatch) -> None:
+    ledger, of, kept = Ledger(tmp_path), session(), []
+    monkeypatch.setattr(writer_module, "AT_ONCE", 2)
+    with ledger.begin(of) as writer:
+        monkeypatch.setattr(os, "fsync", lambda _: kept.append(len(ids(ledger))))
+
+        writer.extend(measurement(of, n) for n in range(1, 6))
+
+    assert [2, 4, 5] == kept
+
+
+@pytest.mark.parametrize("short", [1, 700, 3000])
+def test_a_batch_of_which_a_part_was_written_is_cut_off_whole(tmp_path, monkeypatch, short):
+    ledger, of, room = Ledger(tmp_path), session(), [1 << 20]
+    monkeypatch.setattr(writer_module, "AT_ONCE", 2)
+
+    def limited(fd: int, lines: memoryview) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = os.write(fd, lines[: room[0]])
+        room[0] -= written
+        return written
+
+    with ledger.begin(of, limited) as writer:
+        writer.extend(measurement(of, n) for n in (1, 2))
+        room[0] = sum(len(to_line(measurement(of, n))) for n in (3, 4)) - short
+        with pytest.raises(BadInputError, match="before is kept"):
+            writer.extend(measurement(of, n) for n in (3, 4, 5))
+        assert f"{of.id}-3" == writer.next_id
+        assert [f"{of.id}-1", f"{of.id}-2"] == ids(ledger)
+        room[0] = 1 << 20
+        writer.extend(measurement(of, n) for n in (3, 4, 5))
+
+    assert [f"{of.id}-{n}" for n in range(1, 6)] == ids(ledger)
+    assert () == ledger.damage
+
+
+def test_a_row_that_cannot_be_kept_takes_no_row_of_an_earlier_batch_with_it(
+    tmp_path, monkeypatch
+) -> None:
+    ledger, of = Ledger(tmp_path), session()
+    monkeypatch.setattr(writer_module, "AT_ONCE", 2)
+    rows = [measurement(of, n) for n in (1, 2, 3, 4)]
+    rows[3] = replace(rows[3], procedure=replace(rows[3].procedure, most_seconds=float("inf")))
+
+    with ledger.begin(of) as writer, pytest.raises(BadInputError, match="cannot be kept"):
+        writer.extend(rows)
+
+    assert [f"{of.id}-1", f"{of.id}-2"] == ids(ledger)
 
 
 BAD_LINES = {

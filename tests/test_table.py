@@ -11,8 +11,9 @@ import pytest
 
 from results import stats
 from results.errors import BadInputError
-from results.measurement import Cold, Procedure, Run, Series, Subject, Workload
-from results.session import place
+from results.measurement import Cold, Measurement, Procedure, Run, Series, Subject, Workload
+from results.notation import read_latency_tsv
+from results.session import Session, place
 from results.store import Ledger
 from results.table import COLUMNS, frame, json_lines, write
 from tests.ledger_rows import ENVIRONMENT, TINY, UNEVEN, measurement, session
@@ -182,15 +183,83 @@ def test_a_number_json_does_not_know_is_null() -> None:
     assert json.loads(json_lines(table)[0])["error"] is None
 
 
+def imported() -> tuple[Session, Measurement]:
+    of = session(seed=None)
+    once = Series((10_000_000,), (), (), (), (1,))
+    unknown = dict.fromkeys(("cold", "seed", "model_bytes", "peak_rss_bytes"))
+    procedure = Procedure(profile="deployed")
+    return of, measurement(of, runs=(Run(once, steady=None),), procedure=procedure, **unknown)
+
+
+NOT_KNOWN = (
+    *("cpu_min_ms", "cpu_median_ms", "build_ms", "load_ms", "first_ms"),
+    *("model_bytes", "peak_rss_bytes", "seed"),
+)
+
+
+def test_what_is_not_known_is_missing_from_the_table_and_null_in_json() -> None:
+    table = frame([imported()])
+
+    assert table[list(NOT_KNOWN)].isna().all(axis=None)
+    assert (10.0, 10.0) == (table["latency_ms"][0], table["wall_median_ms"][0])
+    told = json.loads(json_lines(table)[0])
+    assert [None] * len(NOT_KNOWN) == [told[name] for name in NOT_KNOWN]
+
+
+def test_what_is_not_known_survives_parquet_beside_what_is(tmp_path) -> None:
+    of = session(1)
+    table = frame([imported(), (of, measurement(of))])
+
+    write(table, tmp_path / "rows.parquet")
+
+    pd.testing.assert_frame_equal(table, pd.read_parquet(tmp_path / "rows.parquet"))
+    assert [True, False] == list(table["model_bytes"].isna())
+
+
+def test_the_seeds_format_gives_back_networks_and_latencies(tmp_path) -> None:
+    of = session()
+    networks = (TINY, UNEVEN)
+    subjects = [Subject(network, "fp32", "torch") for network in networks]
+    table = frame([(of, measurement(of, n, subject=x)) for n, x in enumerate(subjects, 1)])
+
+    write(table, tmp_path / "rows.tsv")
+
+    expected = list(zip(networks, table["latency_ms"], strict=True))
+    assert expected == read_latency_tsv(tmp_path / "rows.tsv")
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"subject": Subject(TINY, "int8-dynamic", "torch")}, "scheme fp32 from int8-dynamic"),
+        ({"subject": Subject(TINY, "fp32", "onnxruntime")}, "runtime onnxruntime from torch"),
+        ({"device": "pi"}, "device laptop from pi"),
+        ({"workload": Workload(tokens=64)}, "tokens 64 from 128"),
+        ({"subject": Subject(None, "fp32", "torch", "a.onnx")}, "what network .*-2 is"),
+        ({"subject": Subject(replace(TINY, vocab=99), "fp32", "torch")}, "what network .*-2 is"),
+    ],
+)
+def test_the_seeds_format_refuses_rows_it_could_not_tell_apart(tmp_path, second, message) -> None:
+    of = session()
+    plain = {"subject": Subject(TINY, "fp32", "torch")}
+    table = frame([(of, measurement(of, n, **x)) for n, x in ((1, plain), (2, plain | second))])
+
+    with pytest.raises(BadInputError, match=message) as caught:
+        write(table, tmp_path / "rows.tsv")
+
+    assert "\n" not in str(caught.value)
+    assert [] == list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["rows.xlsx", "rows", "rows.jsonl", ".csv"])
 def test_another_kind_of_file_is_refused(tmp_path, name) -> None:
-    with pytest.raises(BadInputError, match=r"must end in \.csv, \.parquet, \.json"):
+    with pytest.raises(BadInputError, match=r"must end in \.csv, \.parquet, \.json, \.tsv"):
         write(frame([]), tmp_path / name)
 
     assert [] == list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".tsv"])
 def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path, suffix) -> None:
     (tmp_path / f"folder{suffix}").mkdir()
 
