@@ -202,7 +202,7 @@ def _session(source: _Source) -> Session:
     now = datetime.now(UTC)
     hardware = Hardware(machine=UNKNOWN, cpu=source.cpu)
     software = Software(os=UNKNOWN, kernel=UNKNOWN, libc=UNKNOWN, python=UNKNOWN)
-    settings = Settings(*(UNKNOWN for _ in range(7)))
+    settings = Settings(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
     return Session(
         id=session_id(now),
         started_utc=now.isoformat(timespec="milliseconds"),
