@@ -31,26 +31,28 @@ class Numerics:
     kinds: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(GROUPS, FP32))
     """By group."""
     kept: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """By group: the layers, from 0 and ascending, that are computed in fp32 all the same."""
+    """By group: the layers, from 0 and ascending, that are computed in floats all the same."""
+    floats: str = FP32
+    """The kind these are computed in."""
     weight_bytes: Mapping[str, float] = field(default_factory=lambda: {FP32: 4.0})
     """By kind: bytes of one weight, as it is read."""
 
     def __post_init__(self) -> None:
         missing = [g for g in GROUPS if g not in self.kinds]
-        unknown = {*self.kinds.values(), *(FP32 for kept in self.kept.values() if kept)}
+        unknown = {*self.kinds.values(), *(self.floats for kept in self.kept.values() if kept)}
         if missing or unknown - set(self.weight_bytes):
             raise ValueError(f"numerics lack {missing or unknown - set(self.weight_bytes)}")
 
     def kind(self, layer: int, group: str) -> str:
         """The kind of arithmetic of one group of one layer."""
-        return FP32 if layer in self.kept.get(group, ()) else self.kinds[group]
+        return self.floats if layer in self.kept.get(group, ()) else self.kinds[group]
 
     def counts(self, group: str, depth: Floats) -> dict[str, Floats]:
         """By kind: in how many of the first `depth` layers the group is computed in it; [n]."""
         kept = np.searchsorted(self.kept.get(group, ()), depth).astype(np.float64)
         counts = {self.kinds[group]: depth - kept}
         if kept.any():
-            counts[FP32] = counts.get(FP32, 0.0) + kept
+            counts[self.floats] = counts.get(self.floats, 0.0) + kept
         return counts
 
 
