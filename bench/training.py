@@ -64,6 +64,8 @@ class TrainingSet:
     environment: Environment
     noisy: int = 0
     """Rows that were left out because they were flagged."""
+    imported: bool = False
+    """Were any taken elsewhere? Then none can be measured here."""
     ids: tuple[str, ...] = field(default=(), repr=False)
 
     def setting(self, seed: int = 0) -> "Setting":
@@ -77,7 +79,7 @@ class TrainingSet:
 
 
 def training_sets(ledger: Ledger, wanted: Wanted) -> list[TrainingSet]:
-    """One for each runtime, scheme and profile that has rows which are not noisy.
+    """One for each runtime, scheme and profile that has rows; empty where all of them are noisy.
 
     Where a runtime has several schemes that share their floats, one more for mixtures of them.
 
@@ -86,17 +88,12 @@ def training_sets(ledger: Ledger, wanted: Wanted) -> list[TrainingSet]:
     """
     found = [x for x in labelled(ledger) if _is_wanted(x, wanted)]
     _require_rows(ledger, wanted, found)
-    quiet = [x for x in found if not x.row.noisy]
-    _require_one_machine(quiet)
+    _require_one_machine(x for x in found if not x.row.noisy)
     groups: dict[Key, list[Labelled]] = defaultdict(list)
-    noisy: dict[Key, int] = defaultdict(int)
     for x in found:
-        if x.row.noisy:
-            noisy[_key(x.row)] += 1
-        else:
-            groups[_key(x.row)].append(x)
+        groups[_key(x.row)].append(x)
     groups |= _mixed(groups)
-    return [_training_set(key, groups[key], noisy[key]) for key in sorted(groups)]
+    return [_training_set(key, groups[key]) for key in sorted(groups)]
 
 
 def labelled(ledger: Ledger) -> list[Labelled]:
@@ -140,7 +137,7 @@ def _mixed(groups: Mapping[Key, list[Labelled]]) -> dict[Key, list[Labelled]]:
 
     together: dict[Key, list[list[Labelled]]] = defaultdict(list)
     for key, found in groups.items():
-        if numerics_of(key.scheme).floats == FP32:
+        if numerics_of(key.scheme).floats == FP32 and any(not x.row.noisy for x in found):
             together[key._replace(scheme=MIXED)].append(found)
     return {
         key: [x for found in several for x in found]
@@ -159,11 +156,17 @@ def _is_wanted(x: Labelled, wanted: Wanted) -> bool:
     )
 
 
-def _training_set(key: Key, found: Sequence[Labelled], noisy: int) -> TrainingSet:
-    sessions = tuple(dict.fromkeys(x.session.id for x in found))
-    environment = found[-1].session.environment
-    ids = tuple(x.row.id for x in found)
-    return TrainingSet(key, rows_of(found), sessions, environment, noisy, ids)
+def _training_set(key: Key, found: Sequence[Labelled]) -> TrainingSet:
+    quiet = [x for x in found if not x.row.noisy]
+    return TrainingSet(
+        key,
+        rows_of(quiet),
+        tuple(dict.fromkeys(x.session.id for x in quiet)),
+        (quiet or found)[-1].session.environment,
+        len(found) - len(quiet),
+        any(x.row.origin != "profile" for x in found),
+        tuple(x.row.id for x in quiet),
+    )
 
 
 def _require_rows(ledger: Ledger, wanted: Wanted, found: Sequence[Labelled]) -> None:
@@ -191,18 +194,19 @@ def _require_one_machine(found: Iterable[Labelled]) -> None:
     sessions = {x.session.id: x.session for x in found}
     newest = max(sessions.values(), key=lambda s: s.id)
     for session in sessions.values():
-        unlike = {
-            name: pair
-            for name, pair in differences(_comparable(session), _comparable(newest)).items()
-            if name not in UNRELATED
-        }
-        if unlike:
+        if unlike := unlikeness(session, newest):
             shown = [f"{name} {a!r} and {b!r}" for name, (a, b) in unlike.items()]
             more = f" and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
             raise BadInputError(
                 f"the rows are of different machines: sessions {session.id} and {newest.id} "
                 f"differ in {', '.join(shown[:MOST_SHOWN])}{more}; choose with --session"
             )
+
+
+def unlikeness(a: Session, b: Session) -> dict[str, tuple[object, object]]:
+    """On what two sessions differ that keeps their rows from one predictor; empty if nothing."""
+    found = differences(_comparable(a), _comparable(b))
+    return {name: pair for name, pair in found.items() if name not in UNRELATED}
 
 
 def _comparable(session: Session) -> Environment:

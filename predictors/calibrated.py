@@ -1,8 +1,8 @@
 """A predictor with bounds, a range of validity and an error card; and which family it is to be."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,6 +44,11 @@ class Calibrated:
     intervals: Intervals
     domain: Domain
     error: ErrorCard
+    tried: Mapping[str, float] = field(default_factory=dict)
+    """The mean relative error on held-out architectures of every family that was compared."""
+    held_out: Floats = field(default_factory=lambda: np.empty(0), repr=False)
+    """What the rows are predicted, in ms, by rows of other architectures: [rows of the fit]. Empty
+    where nobody kept it."""
 
     def forecast(self, c: Columns, confidence: float = CONFIDENCE) -> Forecast:
         """Milliseconds with bounds. Memory beside the columns is bounded.
@@ -78,6 +83,8 @@ def calibrate(rows: Rows, name: str, setting: Setting) -> Calibrated:
         Intervals.of(rows.ms, predicted, spread),
         Domain.of(rows.columns),
         ErrorCard.of(rows.ms, predicted, spread, rows.architectures),
+        {name: float(np.abs(ms / rows.ms - 1.0).mean()) for name, (ms, _) in tried.items()},
+        predicted,
     )
 
 
