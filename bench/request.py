@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bench.plan import Network, Plan
     from profiler.device import Device, Host
     from results.architecture import Architecture
+    from results.measurement import Procedure
 
 MOST_SAMPLES = 1_000_000
 MOST_PROCESSES = 100
@@ -79,14 +80,25 @@ def parse_seconds(name: str, text: str) -> float:
     return float(found[1]) * UNITS_S[found[2]]
 
 
-def plan_of(asked: Asked, host: "Host") -> "tuple[Plan, list[str]]":
-    """The plan, and a sentence for each runtime and scheme that cannot be had here.
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where and how is measured, whatever the networks."""
+
+    device: "Device"
+    schemes: dict[str, list[str]]
+    """By runtime."""
+    procedure: "Procedure"
+    cap: str
+    refused: list[str]
+    """A sentence for each runtime and scheme that cannot be had here."""
+
+
+def ground_of(asked: Asked, host: "Host") -> Ground:
+    """The device, and what of it can be measured here.
 
     Raises:
-        BadInputError: the device, the options or the files are not what they should be.
+        BadInputError: the device or the options are not what they should be.
     """
-    from bench.plan import Plan, tasks_for
-    from bench.theirs import require_possible
     from profiler.device import devices_file, find_device, load_devices, needs_cap, refusals
     from results.measurement import Procedure
 
@@ -98,24 +110,38 @@ def plan_of(asked: Asked, host: "Host") -> "tuple[Plan, list[str]]":
         raise BadInputError(message)
     cap = (device.isa_cap or "") if needs_cap(device, host) else ""
     choice = _choice(device, chosen, cap)
-    runtimes = choice.schemes
-    chosen = replace(chosen, schemes=_of_others(chosen.schemes))
-    networks = _networks(chosen, max(device.tokens))
-    theirs = [(network.source.path, network.theirs) for network in networks]
-    require_possible(chosen.schemes, theirs, runtimes, host.hardware.isa)
     procedure = Procedure(
         profile="deployed" if chosen.deployed else "stable",
         target_error=chosen.target_error,
         noisy_error=2 * chosen.target_error,
         processes=chosen.processes,
     )
-    tasks = tasks_for(networks, runtimes, device.workloads(), procedure)
+    return Ground(device, choice.schemes, procedure, cap, choice.refused)
+
+
+def plan_of(asked: Asked, host: "Host") -> "tuple[Plan, list[str]]":
+    """The plan, and a sentence for each runtime and scheme that cannot be had here.
+
+    Raises:
+        BadInputError: the device, the options or the files are not what they should be.
+    """
+    from bench.plan import Plan, tasks_for
+    from bench.theirs import require_possible
+
+    ground = ground_of(asked, host)
+    device, runtimes = ground.device, ground.schemes
+    chosen = replace(asked.chosen, schemes=_of_others(asked.chosen.schemes))
+    networks = _networks(chosen, max(device.tokens))
+    theirs = [(network.source.path, network.theirs) for network in networks]
+    require_possible(chosen.schemes, theirs, runtimes, host.hardware.isa)
+    tasks = tasks_for(networks, runtimes, device.workloads(), ground.procedure)
     if not tasks:
         raise BadInputError(
             "nothing to measure: an .onnx file runs as it is, and in int8-dynamic on onnxruntime; "
             "leave out --runtime and --scheme"
         )
-    return Plan(device, tuple(runtimes), tasks, procedure, chosen.seed, cap), choice.refused
+    plan = Plan(device, tuple(runtimes), tasks, ground.procedure, chosen.seed, ground.cap)
+    return plan, ground.refused
 
 
 def _adjusted(device: "Device", chosen: Chosen) -> "Device":
