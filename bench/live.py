@@ -46,6 +46,9 @@ class Live:
     _arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     _told: set[str] = field(default_factory=set)
     _noisy: int = 0
+    _due: int = 0
+    """Noisy rows that the next pass measures again."""
+    _retry: int = 0
     _total: int = 0
 
     def __post_init__(self) -> None:
@@ -68,27 +71,35 @@ class Live:
         self._task = self._bar.add_task("rows", total=1, rate="", state="", now="")
 
     def begin(self, total: int, already: int, cpus: tuple[int, ...]) -> None:
-        self._total = total
         where = f"CPU {', '.join(map(str, cpus))}" if cpus else "no CPU in particular"
         reused = f", {already} already in the ledger" if already else ""
         self.console.print(f"{total} rows on {where}{reused}")
         self._arrivals.append(time.monotonic())
         self._bar.start()
-        self._bar.update(self._task, total=total, completed=already)
+        self._bar.update(self._task, completed=already)
+        self._grow(total)
+        self._bar.refresh()
+
+    def more(self, rows: int) -> None:
+        self._due = 0  # what is noisy still stays so
+        self._grow(rows)
         self._bar.refresh()
 
     def block(self, block: Block, retry: int) -> None:
         architecture = block.tasks[0].subject.architecture
         what = str(architecture) if architecture else block.tasks[0].subject.source
         again = " again" if retry else ""
-        if retry:
-            self._bar.update(self._task, total=self._total + self._noisy)
+        if retry > self._retry:
+            self._grow(self._due)
+            self._due = 0
+        self._retry = retry
         self._bar.update(self._task, now=f"{block.runtime}{again}: {what} ...")
         self._bar.refresh()
 
     def row(self, row: Measurement) -> None:
         self._arrivals.append(time.monotonic())
         self._noisy += row.noisy
+        self._due += row.noisy
         seconds = self._arrivals[-1] - self._arrivals[0]
         rate = f"{60 * (len(self._arrivals) - 1) / seconds:.0f}/min" if seconds else ""
         state = f"{noise(row)}, {self._noisy} noisy"
@@ -105,3 +116,7 @@ class Live:
     def end(self) -> None:
         """Leave the last state on the screen."""
         self._bar.stop()
+
+    def _grow(self, rows: int) -> None:
+        self._total += rows
+        self._bar.update(self._task, total=self._total)

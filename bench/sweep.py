@@ -1,16 +1,17 @@
 """Runs a plan: workers, blocks, rows into the ledger, noisy rows again. Draws nothing."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
+from itertools import count
 
 import msgspec
 
 from bench.block import Answered, Order, Request
 from bench.plan import Block, Plan, Task, blocks, by_network
+from bench.watch import Watch
 from profiler.cpus import reserved_cpus
 from profiler.isolate import Worker, WorkerError, out_of_the_way
 from results.lines import EndStatus
@@ -29,16 +30,8 @@ BLOCKS_A_WORKER = 40
 """Then a fresh process, so that no allocator state lasts a whole sweep."""
 
 
-class Watch(Protocol):
-    """Who is told how the sweep goes."""
-
-    def begin(self, total: int, already: int, cpus: tuple[int, ...]) -> None: ...
-
-    def block(self, block: Block, retry: int) -> None: ...
-
-    def row(self, row: Measurement) -> None: ...
-
-    def failed(self, task: Task, why: str) -> None: ...
+More = Callable[[Sequence[Measurement]], Sequence[Task]]
+"""Gives the next tasks, from the current row of every task measured so far; none: finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +47,8 @@ class Setting:
 class Outcome:
     """What a sweep left behind."""
 
+    tasks: list[Task] = field(default_factory=list)
+    """All that were asked for, those with a row from before included."""
     rows: list[Measurement] = field(default_factory=list)
     failures: list[tuple[Task, str]] = field(default_factory=list)
     status: EndStatus = "complete"
@@ -70,31 +65,61 @@ class Sweep:
     watch: Watch
     outcome: Outcome = field(default_factory=Outcome)
     _workers: dict[str, tuple[Worker, int]] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
     _began: float = field(default_factory=time.monotonic)
     _longest_s: float = 0.0
 
-    def run(self, done: Mapping[str, str], noisy: Mapping[str, str]) -> Outcome:
-        """Measure every task whose row key is not in `done`.
+    def run(
+        self, done: Mapping[str, str], noisy: Mapping[str, str], more: More | None = None
+    ) -> Outcome:
+        """Measure every task of the plan whose row key is not in `done`, then what `more` gives.
 
-        `noisy` gives, by row key, the id of an earlier row that a new one supersedes.
+        `noisy` gives, by row key, the id of an earlier row that a new one supersedes. `more` is
+        asked whenever all tasks so far are through, noisy ones again included, until it gives no
+        task that is new or the time is used up. The workers live on while it thinks.
         """
         where = place(self.session)
-        keys = {task: key_at(where, task) for task in self.plan.tasks}
-        todo = [task for task in self.plan.tasks if keys[task] not in done]
-        replaced = {task: noisy[keys[task]] for task in todo if keys[task] in noisy}
         with ExitStack() as held:
             cpus: tuple[int, ...] = ()
             if self.setting.pinned:
                 cpus = held.enter_context(reserved_cpus(self.plan.device.threads))
             held.enter_context(out_of_the_way(cpus))
             held.callback(self._dismiss)
-            self.watch.begin(len(self.plan.tasks), len(self.plan.tasks) - len(todo), cpus)
-            for retry in range(RETRIES + 1):
-                if todo:
-                    todo = self._pass(todo, replaced, cpus, retry)
+            for first, tasks in self._batches(more):
+                keys = {task: key_at(where, task) for task in tasks}
+                todo = [task for task in tasks if keys[task] not in done]
+                replaced = {task: noisy[keys[task]] for task in todo if keys[task] in noisy}
+                if first:
+                    self.watch.begin(len(tasks), len(tasks) - len(todo), cpus)
+                else:
+                    self.watch.more(len(todo))
+                for retry in range(RETRIES + 1):
+                    if todo:
+                        todo = self._pass(todo, replaced, cpus, retry)
         if self.outcome.failures and self.outcome.status == "complete":
             self.outcome.status = "incomplete"
         return self.outcome
+
+    def _batches(self, more: More | None) -> Iterator[tuple[bool, Sequence[Task]]]:
+        """The plan's tasks, then new ones for as long as there are any; whether it is the first.
+
+        Each is asked for when the one before was measured.
+        """
+        self.outcome.tasks.extend(self.plan.tasks)
+        yield True, self.plan.tasks
+        given = set(self.plan.tasks)
+        while more is not None and not self._stopped():
+            tasks = [task for task in dict.fromkeys(more(self._current())) if task not in given]
+            if not tasks:
+                return
+            given.update(tasks)
+            self.outcome.tasks.extend(tasks)
+            yield False, tasks
+
+    def _current(self) -> list[Measurement]:
+        """The rows of this sweep that no later one supersedes."""
+        hidden = {row.supersedes for row in self.outcome.rows}
+        return [row for row in self.outcome.rows if row.id not in hidden]
 
     def _pass(
         self, todo: Sequence[Task], replaced: dict[Task, str], cpus: tuple[int, ...], retry: int
@@ -103,13 +128,12 @@ class Sweep:
         again: list[Task] = []
         if retry:
             self._dismiss()
-        for number, block in enumerate(blocks(todo, self.plan.seed + retry)):
-            if self._out_of_time():
-                self.outcome.status = "budget"
+        for block in blocks(todo, self.plan.seed + retry):
+            if self._stopped():
                 return []
             self.watch.block(block, retry)
             began = time.monotonic()
-            for task, row in self._measure(block, number, cpus, replaced):
+            for task, row in self._measure(block, next(self._numbers), cpus, replaced):
                 self.writer.append(row)
                 self.outcome.rows.append(row)
                 self.watch.row(row)
@@ -119,10 +143,13 @@ class Sweep:
             self._longest_s = max(self._longest_s, time.monotonic() - began)
         return again
 
-    def _out_of_time(self) -> bool:
+    def _stopped(self) -> bool:
+        """Whether another block might exceed the time for all of them together."""
         budget_s = self.setting.budget_s
         spent_s = time.monotonic() - self._began
-        return budget_s is not None and spent_s + self._longest_s > budget_s
+        if budget_s is not None and spent_s + self._longest_s > budget_s:
+            self.outcome.status = "budget"
+        return self.outcome.status == "budget"
 
     def _measure(
         self, block: Block, number: int, cpus: tuple[int, ...], replaced: Mapping[Task, str]

@@ -10,8 +10,8 @@ import pytest
 
 from bench.block import Answered
 from bench.plan import Block, Network, Plan, tasks_for
-from bench.run import Silent
 from bench.sweep import RETRIES, Outcome, Setting, Sweep
+from bench.watch import Silent
 from profiler.device import Device
 from profiler.isolate import WorkerError
 from results.architecture import Architecture
