@@ -42,6 +42,9 @@ class Numerics:
         unknown = {*self.kinds.values(), *(self.floats for kept in self.kept.values() if kept)}
         if missing or unknown - set(self.weight_bytes):
             raise ValueError(f"numerics lack {missing or unknown - set(self.weight_bytes)}")
+        for group, kept in self.kept.items():
+            if list(kept) != sorted(set(kept)):
+                raise ValueError(f"the layers kept of {group} must be ascending, not {kept}")
 
     def kind(self, layer: int, group: str) -> str:
         """The kind of arithmetic of one group of one layer."""
@@ -96,14 +99,19 @@ class Columns:
         workloads: Sequence[Workload],
         numerics: Numerics | Sequence[Numerics],
     ) -> Self:
-        """One candidate for each architecture, with the workload and the numerics beside it."""
+        """One candidate for each architecture, with the workload and the numerics beside it.
+
+        Raises:
+            ValueError: there are not as many of each.
+        """
         every = [numerics] * len(architectures) if isinstance(numerics, Numerics) else numerics
-        sums = [_sums(a, n) for a, n in zip(architectures, every, strict=True)]
+        beside = zip(architectures, workloads, every, strict=True)
+        sums = [_sums(a, n) for a, _, n in beside]
         parts = dict.fromkeys(part for widths, _ in sums for part in widths)
         widths = {p: _column(w.get(p, 0.0) for w, _ in sums) for p in parts}
         layers = {p: _column(c.get(p, 0.0) for _, c in sums) for p in parts}
         hidden = _column(a.hidden for a in architectures)
-        sizes = {p: n.weight_bytes[p[1]] for n in every for p in parts if p[1] in n.weight_bytes}
+        per_weight = {p: _column(n.weight_bytes.get(p[1], 0.0) for n in every) for p in parts}
         return cls(
             depth=_column(a.depth for a in architectures),
             hidden=hidden,
@@ -115,7 +123,7 @@ class Columns:
             threads=_column(w.threads for w in workloads),
             widths=widths,
             layers=layers,
-            weight_bytes=_bytes(hidden, widths, sizes),
+            weight_bytes=_bytes(hidden, widths, per_weight),
         )
 
     @classmethod
@@ -155,8 +163,11 @@ class Columns:
         return type(self)(**made)  # type: ignore[arg-type] # the fields of this very class
 
     def slices(self, size: int = 1 << 16) -> Iterator[Self]:
-        """The candidates in order, so many at a time, so that memory stays bounded."""
-        for start in range(0, len(self), size):
+        """The candidates in order, so many at a time, so that memory stays bounded.
+
+        Of no candidates there is one slice, of none.
+        """
+        for start in range(0, max(len(self), 1), size):
             yield self.take(slice(start, start + size))
 
 
@@ -183,7 +194,7 @@ def _sums(a: Architecture, numerics: Numerics) -> tuple[dict[Part, float], dict[
 
 
 def _bytes(
-    hidden: Floats, widths: Mapping[Part, Floats], per_weight: Mapping[Part, float]
+    hidden: Floats, widths: Mapping[Part, Floats], per_weight: Mapping[Part, Floats | float]
 ) -> Floats:
     """Three matrices in the group qkv, one in each other; none in attention."""
     total = np.zeros_like(hidden)
