@@ -12,6 +12,7 @@ from predictors.error import ErrorCard
 from predictors.families import Predictor, family
 from predictors.folds import Fit, out_of_fold
 from predictors.intervals import CONFIDENCE, Intervals, least_rows
+from predictors.prior import LEAST_ROWS, joined
 from predictors.rows import Rows
 from predictors.setting import Setting
 
@@ -20,6 +21,9 @@ AUTO = ("physics", "hybrid", "xgboost", "mlp")
 
 BETTER = 0.98
 """A family must have this part of the error of a simpler one, or less, to be preferred."""
+
+WITH_PRIOR = ("physics", "hybrid")
+"""What it chooses from where another device's prices are known: only these listen to them."""
 
 MLP_FROM = 100
 """Architectures below which `auto` does not try the mlp: it takes seconds and never wins there."""
@@ -73,22 +77,29 @@ def calibrate(rows: Rows, name: str, setting: Setting) -> Calibrated:
     Raises:
         BadInputError: no such family, or rows that cannot be fitted to.
     """
-    rows.require_fit(least_rows())
-    names = _candidates(rows) if name == "auto" else (name,)
+    rows.require_fit(least_rows() if setting.prior is None else LEAST_ROWS)
+    names = _candidates(rows, setting) if name == "auto" else (name,)
     tried = {name: out_of_fold(_fit(name, setting), rows, setting.seed) for name in names}
     chosen = _best(rows, tried)
     predicted, spread = tried[chosen]
+    intervals, domain = Intervals.of(rows.ms, predicted, spread), Domain.of(rows.columns)
+    if setting.prior is not None:
+        domain = domain.joined(setting.prior.domain)
+        if len(rows) < least_rows():
+            intervals = Intervals(joined(intervals.scores, setting.prior.scores))
     return Calibrated(
         family(chosen).fit(rows, setting),
-        Intervals.of(rows.ms, predicted, spread),
-        Domain.of(rows.columns),
-        ErrorCard.of(rows.ms, predicted, spread, rows.architectures),
+        intervals,
+        domain,
+        ErrorCard.of(rows.ms, predicted, spread, rows.architectures, intervals=intervals),
         {name: float(np.abs(ms / rows.ms - 1.0).mean()) for name, (ms, _) in tried.items()},
         predicted,
     )
 
 
-def _candidates(rows: Rows) -> Sequence[str]:
+def _candidates(rows: Rows, setting: Setting) -> Sequence[str]:
+    if setting.prior is not None:
+        return WITH_PRIOR
     few = rows.architectures < MLP_FROM
     return tuple(name for name in AUTO if not (few and name == "mlp"))
 

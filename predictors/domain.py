@@ -41,6 +41,14 @@ class Domain:
         ranges = {name: (float(x.min()), float(x.max())) for name, x in sizes(c).items()}
         return cls(ranges, c.kinds)
 
+    def joined(self, other: "Domain") -> Self:
+        """The smallest box around two; the kinds are the own."""
+        ranges = {
+            name: (min(low, other.ranges[name][0]), max(high, other.ranges[name][1]))
+            for name, (low, high) in self.ranges.items()
+        }
+        return type(self)(ranges, self.kinds)
+
     def beyond(self, c: Columns) -> Floats:
         """By what factor the worst size of each candidate is outside; 1 inside. [n]."""
         factors = np.max(list(self._factors(c).values()), axis=0)

@@ -39,11 +39,16 @@ class ErrorCard:
         spread: Floats,
         architectures: int,
         confidence: float = CONFIDENCE,
+        intervals: Intervals | None = None,
     ) -> Self:
-        """From measured and held-out predicted milliseconds, and the spread foretold; [n] each."""
+        """From measured and held-out predicted milliseconds, and the spread foretold; [n] each.
+
+        The width is that of the `intervals`, if they are not the rows' own.
+        """
         errors = np.abs(predicted / ms - 1.0)
         scores = np.abs(np.log(ms / predicted)) / spread
-        ratio = np.exp(Intervals(np.sort(scores)).factor(confidence) * spread)
+        factor = (intervals or Intervals(np.sort(scores))).factor(confidence)
+        ratio = np.exp(factor * spread)
         return cls(
             mape=float(errors.mean()),
             median=float(np.median(errors)),

@@ -56,8 +56,12 @@ class Physics:
         scale[scale == 0] = 1.0
         relative = x / scale / ms[:, None]
         weights = np.ones(len(ms))
+        more, wanted = np.empty((0, len(scale))), np.empty(0)
+        if setting.prior is not None:
+            more, wanted = setting.prior.rows(terms, x, ms)
         for _ in range(ROUNDS):
-            found, _residual = nnls(relative * weights[:, None], weights)
+            a = np.concatenate([relative * weights[:, None], more / scale])
+            found, _residual = nnls(a, np.concatenate([weights, wanted]))
             errors = relative @ found - 1.0
             before, weights = weights, _weights(errors)
             if np.allclose(weights, before, atol=1e-3):

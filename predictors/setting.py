@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from predictors.prior import Prior
 from predictors.terms import Terms
 
 
@@ -12,3 +13,5 @@ class Setting:
     terms: Terms
     seed: int = 0
     """Of whatever a family draws: folds, initial weights, subsamples."""
+    prior: Prior | None = None
+    """What another device's card says; for families with prices."""
