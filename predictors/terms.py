@@ -25,7 +25,7 @@ class Terms:
 
     kinds: tuple[str, ...]
     caches: tuple[int, ...] = ()
-    """Bytes of the caches whose overflow shows: L2 and L3."""
+    """Bytes of the caches whose overflow shows: L2 and L3; 0 where unknown."""
     threaded: bool = False
 
     @property
@@ -56,7 +56,8 @@ class Terms:
         for kind in self.kinds[1:]:
             found |= _conversions(c, kind, rows)
         for level, size in enumerate(self.caches, 2):
-            found[f"beyond L{level}"] = np.maximum(c.weight_bytes - SHARE * size, 0.0)
+            if size:
+                found[f"beyond L{level}"] = np.maximum(c.weight_bytes - SHARE * size, 0.0)
         if self.threaded:
             found["threads"] = c.depth * (c.threads - 1)
             found["serial"] = rows * c.threads * c.hidden * c.depth
@@ -68,18 +69,20 @@ def terms_for(c: Columns, caches: Sequence[int | None] = ()) -> Terms:
 
     `caches` are the sizes in bytes of L2 and L3, None where unknown.
     """
-    known = tuple(size for size in caches if size)
-    return Terms(c.kinds, known, threaded=bool(len(c) and np.ptp(c.threads) > 0))
+    known = tuple(size or 0 for size in caches)
+    return Terms(
+        c.kinds, known if any(known) else (), threaded=bool(len(c) and np.ptp(c.threads) > 0)
+    )
 
 
 def _products(c: Columns, kind: str, rows: Floats, pairs: Floats) -> dict[str, Floats]:
-    """Multiply-accumulates of this kind; q, k and v are three products."""
+    """Multiply-accumulates of this kind; q, k and v are three products, and attention is two."""
     attention = 3.0 * _part(c, "qkv", kind) + _part(c, "attention-output", kind)
     ffn = _part(c, "ffn-in", kind) + _part(c, "ffn-out", kind)
     return {
         f"attention products {kind}": rows * c.hidden * attention,
         f"ffn products {kind}": rows * c.hidden * ffn,
-        f"scores {kind}": pairs * _part(c, "attention", kind),
+        f"scores {kind}": 2.0 * pairs * _part(c, "attention", kind),
     }
 
 
