@@ -65,6 +65,10 @@ class LayerGrid:
         hidden, heads, ffn = map(described, (self.hidden, self.heads, self.ffn))
         return {"hidden": hidden, "heads": heads, "qkv": qkv, "ffn": ffn}
 
+    def pairs(self, hidden: int) -> tuple[tuple[int, int], ...]:
+        """The heads and qkv that go together beside this width, ascending."""
+        return self._pairs[hidden]
+
     def count(self, hidden: int) -> int:
         """How many different layers there are beside this width."""
         return len(self._pairs[hidden]) * len(self.ffn)
