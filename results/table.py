@@ -62,7 +62,8 @@ def frame(rows: Ledger | Rows, *, current: bool = True) -> pd.DataFrame:
     every = rows.measurements() if isinstance(rows, Ledger) else given
     scales = Places()
     levels = stats.references((scales[session], row) for session, row in every)
-    fingerprints = {session.id: session.environment.fingerprint for session, _ in given}
+    sessions = {session.id: session for session, _ in given}
+    fingerprints = {name: session.environment.fingerprint for name, session in sessions.items()}
     records = [
         _names(session, row)
         | _shape(row)
