@@ -15,9 +15,10 @@ from rich.console import Console
 
 from bench.block import Answered
 from bench.live import Live
-from bench.plan import Block, Network, Plan, Task, tasks_for
-from bench.sitting import Sitting, measure
-from bench.sweep import More, Setting, Sweep
+from bench.plan import BLOCK, Block, Network, Plan, Task, tasks_for
+from bench.request import Asked, Chosen
+from bench.sitting import Sitting, measure, prepare
+from bench.sweep import RETRIES, More, Setting, Sweep
 from bench.watch import Silent, Watch
 from profiler.device import Device
 from profiler.isolate import Worker
@@ -29,6 +30,7 @@ from tests.ledger_rows import session
 
 HERE = str(Path(__file__).parent)
 DEVICE = Device(name="d", runtimes={"torch": ["fp32"]}, pin=False)
+CHOSEN = Chosen(None, 1, 0, None, (), (), (), None, (), None, 0.01, 1, deployed=False)
 STEADY, ROUGH = [1000] * 6, [1000, 2000, 3000] * 2
 
 
@@ -190,6 +192,20 @@ def test_the_bar_is_full_when_all_batches_and_repeats_are_through(
     assert "8/8" == shown[-1]
 
 
+def test_the_bar_is_full_when_repeats_of_several_blocks_stay_noisy(
+    tmp_path: Path, made: Made
+) -> None:
+    made.rough |= dict.fromkeys(range(1, BLOCK + 2), 99)
+    screen = io.StringIO()
+    live = Live(Console(file=screen, width=120, force_terminal=True))
+
+    run(sitting(tmp_path, tasks(*made.rough)), Script(), live)
+    live.end()
+
+    rows = (BLOCK + 1) * (RETRIES + 1)
+    assert f"{rows}/{rows}" == re.findall(r"\d+/\d+", screen.getvalue())[-1]
+
+
 @pytest.mark.usefixtures("made")
 def test_what_is_done_is_skipped_in_later_batches_and_more_is_asked_again(tmp_path: Path) -> None:
     done = {key_at(place(session()), task): "a-row" for task in tasks(3, 4)}
@@ -279,3 +295,26 @@ def test_the_rows_of_a_sitting_are_those_of_its_tasks_old_and_new(tmp_path: Path
     assert [3] == numbers(outcome.rows)
     assert [1, 3] == numbers(at.rows(outcome.tasks))
     assert [1, 2, 3] == numbers(at.rows(tasks(1, 2, 3, 4)))
+
+
+@pytest.mark.usefixtures("made")
+def test_the_same_request_goes_on_though_its_first_batch_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: Sequence[Measurement]) -> Sequence[Task]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.sitting.read_environment", lambda _: session().environment)
+    asked = Asked("d", None, CHOSEN, tmp_path, resume=None, budget_s=9.0)
+    plans = [Plan(DEVICE, ("torch",), tasks(*n), Procedure(), seed=0) for n in ((1, 2), (2, 3))]
+    first = prepare(asked, plans[0], "the request")
+    with pytest.raises(SystemExit):
+        measure(first, Silent(), stop)
+
+    second, alone = prepare(asked, plans[1], "the request"), prepare(asked, plans[1])
+
+    assert 9.0 == second.setting.budget_s
+    assert ("the request", plans[1].digest) == (second.session.plan, alone.session.plan)
+    assert {row.id for _, row in first.ledger.measurements()} == {*second.done.values()}
+    assert [2] == numbers(second.rows(plans[1].tasks))
+    assert not alone.done
