@@ -106,5 +106,8 @@ def test_members_are_numbered_by_one_row_of_whole_numbers(indices: np.ndarray) -
 
 
 def test_a_space_whose_layers_differ_has_no_columns_and_is_sampled_instead() -> None:
-    with pytest.raises(BadInputError, match=r"'minilm-layers' differ.*: sample it instead"):
-        sizes(load_space("minilm-layers"))
+    space = load_space("minilm-layers")
+
+    for ask in (sizes, lambda of: sizes_at(of, np.array([0]))):
+        with pytest.raises(BadInputError, match=r"'minilm-layers' differ.*: sample it instead"):
+            ask(space)
