@@ -10,6 +10,7 @@ from bench.devices import devices
 from bench.drift import drift
 from bench.explain import explain
 from bench.export import export
+from bench.fit import fit
 from bench.profile import profile
 from bench.rows import app as rows
 from results.errors import BadInputError
@@ -28,6 +29,7 @@ app.command()(devices)
 app.command()(drift)
 app.command()(explain)
 app.command()(export)
+app.command()(fit)
 app.add_typer(rows, name="rows")
 
 

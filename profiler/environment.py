@@ -145,11 +145,11 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
         software=read_software(),
         settings=read_settings(os.environ if variables is None else variables),
         host=hashlib.sha256(platform.node().encode()).hexdigest()[:12],
-        git=_revision(),
+        git=revision(),
     )
 
 
-def _revision() -> str:
+def revision() -> str:
     """Revision of the working directory, `-dirty` with changes; empty outside a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
