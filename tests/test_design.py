@@ -68,6 +68,20 @@ def test_half_of_the_first_ones_are_the_farthest_from_all_before() -> None:
         assert gaps[picked[n]] == pytest.approx(max(gaps))
 
 
+def test_the_other_half_adds_most_information_as_if_all_terms_weighed_the_same() -> None:
+    c = columns(POOL[:40])
+    terms = Terms(c.kinds)
+
+    picked = first([(terms, c)], 10)
+
+    x = terms.matrix(c)
+    x /= np.where(x.mean(axis=0) > 0, x.mean(axis=0), np.inf)
+    x /= x.sum(axis=1, keepdims=True)
+    for n in range(5, 10):
+        gains = {i: information(x, [*picked[:n], i]) for i in range(40) if i not in picked[:n]}
+        assert max(gains, key=lambda i: gains[i]) == picked[n]
+
+
 @pytest.mark.parametrize("n", [1, 2, 7, 40, 90])
 def test_nobody_is_picked_twice_and_no_more_than_there_are(n: int) -> None:
     c = columns(POOL[:40])
@@ -130,7 +144,7 @@ def test_the_next_ones_are_new() -> None:
 
 def test_all_predictors_have_a_say() -> None:
     floats, integers = columns(POOL[:80]), columns(POOL[:80], [INT8])
-    measured = list(range(20))
+    measured = list(range(50))
     one = fitted(floats, measured, seed=0), floats
     two = fitted(integers, measured, seed=1), integers
     total = []
@@ -138,8 +152,8 @@ def test_all_predictors_have_a_say() -> None:
         x = made.terms.matrix(c)
         x /= (x @ made.prices)[:, None]
         before = information(x, measured)
-        total.append([information(x, [*measured, i]) - before for i in range(20, 80)])
+        total.append([information(x, [*measured, i]) - before for i in range(50, 80)])
 
-    (picked,) = wider([one, two], measured, 1)
-
-    assert 20 + int(np.argmax(np.sum(total, axis=0))) == picked
+    assert np.argmax(total[0]) != np.argmax(total[1])
+    expected = 50 + int(np.argmax(np.sum(total, axis=0)))
+    assert [expected] == wider([one, two], measured, 1) == wider([two, one], measured, 1)
