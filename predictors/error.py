@@ -48,7 +48,8 @@ class ErrorCard:
         errors = np.abs(predicted / ms - 1.0)
         scores = np.abs(np.log(ms / predicted)) / spread
         factor = (intervals or Intervals(np.sort(scores))).factor(confidence)
-        ratio = np.exp(factor * spread)
+        with np.errstate(over="ignore"):
+            ratio = np.exp(factor * spread)
         return cls(
             mape=float(errors.mean()),
             median=float(np.median(errors)),

@@ -31,7 +31,12 @@ class Intervals:
         return cls(np.sort(np.abs(np.log(ms / predicted)) / spread))
 
     def factor(self, confidence: float = CONFIDENCE) -> float:
-        """Log half-width for a spread of 1; infinite when the rows are too few for that."""
+        """Log half-width for a spread of 1; infinite when the rows are too few for that.
+
+        Raises:
+            ValueError: a confidence that is not between 0 and 1.
+        """
+        _require_share(confidence)
         rank = math.ceil((len(self.scores) + 1) * confidence - 1e-9)
         return float(self.scores[rank - 1]) if rank <= len(self.scores) else math.inf
 
@@ -39,10 +44,17 @@ class Intervals:
         self, predicted: Floats, spread: Floats, confidence: float = CONFIDENCE
     ) -> tuple[Floats, Floats]:
         """Lower and upper end in milliseconds, [n] each."""
-        ratio = np.exp(self.factor(confidence) * spread)
-        return predicted / ratio, predicted * ratio
+        with np.errstate(over="ignore"):  # so far away that nothing is known
+            ratio = np.exp(self.factor(confidence) * spread)
+            return predicted / ratio, predicted * ratio
 
 
 def least_rows(confidence: float = CONFIDENCE) -> int:
     """Below so many rows nothing is bounded with that confidence."""
+    _require_share(confidence)
     return math.ceil(confidence / (1.0 - confidence) - 1e-9)
+
+
+def _require_share(confidence: float) -> None:
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"a confidence is between 0 and 1, not {confidence}")
