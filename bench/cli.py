@@ -11,6 +11,7 @@ from bench.drift import drift
 from bench.explain import explain
 from bench.export import export
 from bench.fit import fit
+from bench.predict import predict
 from bench.profile import profile
 from bench.rows import app as rows
 from results.errors import BadInputError
@@ -30,6 +31,7 @@ app.command()(drift)
 app.command()(explain)
 app.command()(export)
 app.command()(fit)
+app.command()(predict)
 app.add_typer(rows, name="rows")
 
 
