@@ -1,13 +1,19 @@
 """`bench profile`: measure sub-encoders on a device and keep every sample in the ledger."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.request import Asked, Chosen, parse_seconds
+from results.errors import BadInputError
+
+if TYPE_CHECKING:
+    from bench.study import Target
 
 RESULTS = Path("results/data")
+
+SAMPLES, SAMPLES_FOR_PREDICTOR = 20, 60
 
 
 def profile(
@@ -23,7 +29,13 @@ def profile(
             " [default: bigger-faster]"
         ),
     ] = None,
-    samples: Annotated[int, typer.Option(help="Networks to draw from the space.")] = 20,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="Networks to draw from the space; with --for-predictor the most to be measured."
+            " [default: 20, 60 with --for-predictor]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the draw, the weights and the token ids.")] = 0,
     arch: Annotated[
         Path | None,
@@ -59,6 +71,26 @@ def profile(
     time_budget: Annotated[
         str | None, typer.Option(help="Begin no further block after this long, e.g. 90s, 10m, 2h.")
     ] = None,
+    for_predictor: Annotated[
+        bool,
+        typer.Option(
+            "--for-predictor",
+            help="Choose the networks that predictors learn most from, measure until these are"
+            " good enough, and fit them: see `bench fit`.",
+        ),
+    ] = False,
+    target_mape: Annotated[
+        float | None,
+        typer.Option(
+            help="Good enough: mean error on held-out networks, in percent. [default: 5]",
+        ),
+    ] = None,
+    target_width: Annotated[
+        float | None,
+        typer.Option(
+            help="Good enough: half-width of the 90 % interval, in percent. [default: 10]"
+        ),
+    ] = None,
     deployed: Annotated[
         bool,
         typer.Option(help="Leave allocator, spinning and affinity alone: wall time, as served."),
@@ -86,7 +118,9 @@ def profile(
     """
     chosen = Chosen(
         space=space,
-        samples=samples,
+        samples=(SAMPLES_FOR_PREDICTOR if for_predictor else SAMPLES)
+        if samples is None
+        else samples,
         seed=seed,
         arch=arch,
         models=tuple(model or ()),
@@ -105,6 +139,27 @@ def profile(
         from bench.chart import require_format
 
         require_format(plot)
+    if for_predictor:
+        from bench.for_predictor import Purpose, run_for_predictor
+
+        target = _target(target_mape, target_width, chosen.samples)
+        run_for_predictor(asked, Purpose(target, plot=plot, as_json=as_json))
+        return
+    if target_mape is not None or target_width is not None:
+        raise BadInputError("--target-mape and --target-width say when --for-predictor is to stop")
     from bench.run import run
 
     run(asked, plot=plot, as_json=as_json)
+
+
+def _target(mape: float | None, half_width: float | None, most: int) -> "Target":
+    from bench.study import Target
+
+    made = []
+    for name, percent, usual in (("mape", mape, 5.0), ("width", half_width, 10.0)):
+        value = usual if percent is None else percent
+        if not 0.1 <= value <= 100:  # noqa: PLR2004
+            message = f"--target-{name} {value:g} is out of range: give percent from 0.1 to 100"
+            raise BadInputError(message)
+        made.append(value / 100)
+    return Target(made[0], made[1], most)

@@ -1,5 +1,6 @@
 """Which networks to measure for predictors, round by round. Starts no process, prints nothing."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,9 +47,9 @@ class Target:
     most: int
     """Networks that are measured at most."""
 
-    def reached(self, found: Calibrated) -> bool:
-        """Are the errors on held-out networks small, and the intervals narrow?"""
-        return found.error.mape <= self.mape and found.error.half_width <= self.half_width
+    def reached(self, mape: float, half_width: float) -> bool:
+        """Is the error small, and the interval narrow?"""
+        return mape <= self.mape and half_width <= self.half_width
 
 
 @dataclass
@@ -86,8 +87,13 @@ class Study:
     @property
     def open(self) -> list[Key]:
         """The predictors that are not good enough yet."""
-        good = {key for key, found in self.found.items() if self.target.reached(found)}
-        return [key for key in self.keys if key not in good]
+        return [key for key in self.keys if not self.target.reached(*self.expected(key))]
+
+    def expected(self, key: Key) -> tuple[float, float]:
+        """Mean error and half-width over the candidates; infinite while rows are too few."""
+        if key not in self.found:
+            return math.inf, math.inf
+        return self.found[key].expected(self._columns(key.scheme))
 
     @property
     def measured(self) -> int:

@@ -65,6 +65,16 @@ class Calibrated:
         found = [self._forecast(part, confidence) for part in c.slices()]
         return Forecast(*(np.concatenate(x) for x in zip(*found, strict=True)))
 
+    def expected(self, c: Columns, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """What to expect of these candidates: mean error and mean half-width, as fractions.
+
+        The rows may lie elsewhere, at the edges above all where they were chosen to tell most; the
+        spread says by how much these candidates are easier.
+        """
+        spread = self.predictor.spread(c)
+        width = np.sinh(self.intervals.factor(confidence) * spread)
+        return float(self.intervals.scores.mean() * spread.mean()), float(width.mean())
+
     def _forecast(self, c: Columns, confidence: float) -> tuple[Floats, Floats, Floats, Floats]:
         ms = self.predictor.predict(c)
         spread = self.predictor.spread(c)
