@@ -25,7 +25,7 @@ MIXED = Numerics(
 def numerics(draw: st.DrawFn) -> Numerics:
     """Any kind for any group, and layers kept in floats, some of them deeper than any network."""
     words = st.sampled_from(sorted(WORDS))
-    kept = st.sets(st.integers(0, 9), max_size=4).map(lambda layers: tuple(sorted(layers)))
+    kept = st.sets(st.integers(0, 6), max_size=3).map(lambda layers: tuple(sorted(layers)))
     return Numerics(
         {group: draw(words) for group in GROUPS},
         draw(st.dictionaries(st.sampled_from(GROUPS), kept)),
@@ -41,7 +41,7 @@ layers = st.builds(
     st.integers(1, 4096),
 )
 architectures = st.builds(
-    Architecture, st.integers(1, 1024), st.lists(layers, min_size=1, max_size=8).map(tuple)
+    Architecture, st.integers(1, 1024), st.lists(layers, min_size=1, max_size=5).map(tuple)
 )
 workloads = st.builds(Workload, st.integers(1, 64), st.integers(1, 512), st.integers(1, 8))
 

@@ -58,7 +58,7 @@ def brute_force(a: Architecture, w: Workload, n: Numerics) -> Counter[object]:
     return found
 
 
-@given(st.lists(one_candidate, min_size=1, max_size=5))
+@given(st.lists(one_candidate, min_size=1, max_size=3))
 def test_columns_are_sums_over_the_layers(
     given: list[tuple[Architecture, Workload, Numerics]],
 ) -> None:
@@ -72,7 +72,7 @@ def test_columns_are_sums_over_the_layers(
         assert brute_force(*candidate) == found
 
 
-@given(st.lists(alike, min_size=1, max_size=5), workloads, numerics())
+@given(st.lists(alike, min_size=1, max_size=3), workloads, numerics())
 def test_layers_that_are_alike_give_the_columns_of_their_sizes(
     given: list[tuple[int, int, Layer]], workload: Workload, numerics: Numerics
 ) -> None:
