@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from bench.fitting import Asked, Fitted
+    from bench.fitting import Asked, Fitted, Plan
     from results.store import Ledger
+
+RESULTS = Path("results/data")
 
 WIDTH = 160
 """Of the table where there is no terminal."""
@@ -22,7 +24,7 @@ WIDTH = 160
 def fit(
     *,
     device: Annotated[str, typer.Option(help="Whose rows to fit to; see `bench rows`.")],
-    results: Annotated[Path, typer.Option(help="Folder of the ledger.")] = Path("results/data"),
+    results: Annotated[Path, typer.Option(help="Folder of the ledger.")] = RESULTS,
     runtime: Annotated[
         list[str] | None, typer.Option(help="Only rows of these runtimes; repeatable.")
     ] = None,
@@ -129,20 +131,21 @@ def fit_and_report(ledger: "Ledger", asked: "Asked", output: Output) -> None:
                 bar.advance(task)
     except KeyboardInterrupt:
         if found:
-            _report(found, planned.left_out, asked, output)
+            _report(found, planned, asked, output)
         raise
-    _report(found, planned.left_out, asked, output)
+    _report(found, planned, asked, output)
 
 
-def _report(
-    found: "Sequence[Fitted]", left_out: "Sequence[str]", asked: "Asked", output: Output
-) -> None:
+def _report(found: "Sequence[Fitted]", planned: "Plan", asked: "Asked", output: Output) -> None:
     from bench.fit_report import remarks, table, to_json
+    from bench.fitting import default_card
 
     device, talk = asked.wanted.device, output.talk
-    said = list(remarks(found, device, output.card))
+    usual = output.card == default_card(RESULTS, device)
+    named = f"--device {device}" if usual else f"--card {output.card}"
+    said = list(remarks(found, output.card, named))
     if output.as_json:
-        typer.echo(to_json(found, asked, output.card, left_out))
+        typer.echo(to_json(found, asked, output.card, planned.left_out))
     else:
         talk.print(table(found, device))
     for sentence in said:

@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.table import Table
 
@@ -24,8 +24,8 @@ WORDY = ("runtime", "scheme", "family", "instead of")
 def headings(found: Sequence[Fitted]) -> list[str]:
     """Of the columns: three of words, figures, and one of words if families were compared."""
     confidence = found[0].made.error.confidence
-    width = f"± {100 * confidence:g} %"
-    figures = ("rows", "networks", "MAPE", "median", "< 5 %", "< 10 %", "tau", width, "holds")
+    width = f"±{100 * confidence:g}%"
+    figures = ("rows", "networks", "MAPE", "median", "<5%", "<10%", "tau", width, "holds")
     compared = ["instead of"] if any(tried(x.made) for x in found) else []
     return ["runtime", "scheme", "family", *figures, *compared]
 
@@ -34,8 +34,7 @@ def lines(found: Sequence[Fitted]) -> Iterator[list[str]]:
     """The cells of each predictor; errors are those on architectures it was not fitted to."""
     compared = any(tried(x.made) for x in found)
     for x in found:
-        instead = ", ".join(f"{name} {_percent(e)}" for name, e in tried(x.made).items())
-        yield [*_names(x), *_figures(x.made.error), *([instead] if compared else [])]
+        yield [*_names(x), *_figures(x.made.error), *([_second(x)] if compared else [])]
 
 
 def table(found: Sequence[Fitted], device: str) -> Table:
@@ -44,25 +43,29 @@ def table(found: Sequence[Fitted], device: str) -> Table:
         title=f"{device}: errors on networks that were held out",
         title_justify="left",
         box=None,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     for heading in headings(found):
-        words = heading in WORDY
-        drawn.add_column(heading, justify="left" if words else "right", no_wrap=not words)
+        justify: Literal["left", "right"] = "left" if heading in WORDY else "right"
+        long = heading in ("scheme", "instead of")
+        drawn.add_column(heading, justify=justify, no_wrap=not long, overflow="fold")
     for cells in lines(found):
         drawn.add_row(*cells)
     return drawn
 
 
-def remarks(found: Sequence[Fitted], device: str, card: "Path") -> Iterator[str]:
-    """What the table does not say: where the predictors hold, what was left out, what is next."""
+def remarks(found: Sequence[Fitted], card: "Path", named: str) -> Iterator[str]:
+    """What the table does not say: where the predictors hold, what was left out, what is next.
+
+    `named` is how the next command finds the card.
+    """
     yield from ranges({name_of(x.key): x.made.domain.ranges for x in found})
     noisy = sum(x.rows.noisy for x in found if not _is_mixed(x))
     if noisy:
         yield f"{noisy} noisy rows were not fitted to"
     yield f"card: {card}"
-    yield f"next: bench predict --device {device} --card {card} --arch networks.txt"
+    yield f"next: bench predict {named} --space bigger-faster"
 
 
 def ranges(seen: Mapping[str, Ranges]) -> Iterator[str]:
@@ -101,6 +104,13 @@ def to_json(found: Sequence[Fitted], asked: Asked, card: "Path", left_out: Seque
 def _names(x: Fitted) -> tuple[str, str, str]:
     profile = "" if x.key.profile == "stable" else f" ({x.key.profile})"
     return x.key.runtime, x.key.scheme + profile, x.made.predictor.family
+
+
+def _second(x: Fitted) -> str:
+    """The best of the families that were not chosen."""
+    others = tried(x.made)
+    name = min(others, key=lambda name: others[name], default=None)
+    return f"{name} {_percent(others[name])}" if name else ""
 
 
 def _figures(e: "ErrorCard") -> tuple[str, ...]:

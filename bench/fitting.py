@@ -15,7 +15,7 @@ from results.store import Ledger
 
 if TYPE_CHECKING:
     from predictors.calibrated import Calibrated
-    from predictors.card_format import Provenance
+    from predictors.card_fields import Provenance
     from predictors.setting import Setting
 
 AUTO = "auto"
@@ -58,7 +58,7 @@ class Fitted:
 
     def provenance(self, asked: Asked) -> "Provenance":
         """From what it was made, and what else was tried."""
-        from predictors.card_format import Provenance
+        from predictors.card_fields import Provenance
         from profiler.environment import revision
 
         notes = {"family": asked.family, "noisy rows left out": str(self.rows.noisy)}
@@ -95,10 +95,18 @@ def plan(ledger: Ledger, asked: Asked) -> Plan:
 
 
 def fit_one(found: TrainingSet, asked: Asked) -> Fitted:
-    """The predictor of one set of rows."""
-    from predictors.calibrated import calibrate
+    """The predictor of one set of rows.
 
-    return Fitted(found, calibrate(found.rows, asked.family, setting_of(found, asked)))
+    Raises:
+        BadInputError: a package of that family is not installed.
+    """
+    try:
+        from predictors.calibrated import calibrate
+
+        made = calibrate(found.rows, asked.family, setting_of(found, asked))
+    except ModuleNotFoundError as error:
+        raise _needs(asked.family, error) from None
+    return Fitted(found, made)
 
 
 def require_card(path: Path, asked: Asked, planned: Plan) -> None:
@@ -118,7 +126,7 @@ def keep(path: Path, asked: Asked, fitted: Fitted) -> None:
     Raises:
         BadInputError: it cannot be written there.
     """
-    from predictors.card_format import Key as CardKey
+    from predictors.card_fields import Key as CardKey
     from predictors.card_writer import put
 
     key = CardKey(*fitted.key)  # type: ignore[arg-type] # a row's profile is one of the two
@@ -172,10 +180,14 @@ def require_family(name: str) -> None:
             raise BadInputError(f"unknown family {name!r}: choose one of {families}")
         family("physics" if name == AUTO else name)
     except ModuleNotFoundError as error:
-        raise BadInputError(
-            f"the family {name} needs {error.name}, which is not installed: install subbert with "
-            "the extra [predict]"
-        ) from None
+        raise _needs(name, error) from None
+
+
+def _needs(name: str, error: ModuleNotFoundError) -> BadInputError:
+    return BadInputError(
+        f"the family {name} needs {error.name}, which is not installed: "
+        "pip install 'subbert[predict]'"
+    )
 
 
 def name_of(key: Key) -> str:
