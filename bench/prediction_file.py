@@ -34,8 +34,11 @@ class JsonFormat:
         file.write(b"[\n")
 
     def write(self, table: "pa.Table") -> None:
-        for row in table.to_pylist():
-            self._file.write((b",\n" if self._begun else b"") + msgspec.json.encode(row))
+        names = table.column_names
+        columns = [column.to_pylist() for column in table.columns]
+        for row in zip(*columns, strict=True):
+            text = msgspec.json.encode(dict(zip(names, row, strict=True)))
+            self._file.write(b",\n" + text if self._begun else text)
             self._begun = True
 
     def close(self) -> None:
