@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from predictors.columns import Floats
 from predictors.intervals import CONFIDENCE, Intervals
@@ -45,6 +44,8 @@ class ErrorCard:
 
         The width is that of the `intervals`, if they are not the rows' own.
         """
+        from scipy.stats import kendalltau  # takes a second, and nothing predicted needs it
+
         errors = np.abs(predicted / ms - 1.0)
         scores = np.abs(np.log(ms / predicted)) / spread
         factor = (intervals or Intervals(np.sort(scores))).factor(confidence)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -590,6 +592,17 @@ def test_a_space_that_is_partly_in_range_is_not_another(results: Path, tmp_path:
 
     assert {1.0, 512 / 384} == found
     assert rows(results, "--space", path, "--tokens", 512, "--scheme", "ptq")[0]["beyond"] == 4.0
+
+
+def test_without_the_extra_it_is_told_what_to_install(results: Path) -> None:
+    code = "import sys; sys.modules['scipy'] = None; from bench.cli import main; main()"
+    line = ["predict", "--device", "laptop", "--results", str(results), *map(str, NETWORK)]
+    command = [sys.executable, "-c", code, *line]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+
+    assert 2 == done.returncode
+    assert "pip install 'subbert[predict]'" in done.stderr
+    assert 1 == len(done.stderr.splitlines())
 
 
 def test_an_export_that_fails_leaves_the_old_file(results: Path, tmp_path: Path) -> None:
