@@ -137,6 +137,15 @@ def test_weights_cost_more_from_half_a_cache_on() -> None:
         assert [beyond] == terms_of(one(), Terms((FP32,), (int(size),)))["beyond L2"]
 
 
+def test_weights_cost_most_until_they_are_twice_a_cache() -> None:
+    (weight_bytes,) = one().weight_bytes
+    shares = {2.0: 0.0, 1.0: 0.5, 0.5: 0.75, 0.25: 0.375}  # of the weights, by cache
+
+    for size, leaving in shares.items():
+        terms = Terms((FP32,), (int(size * weight_bytes),))
+        assert [leaving * weight_bytes] == terms_of(one(), terms)["leaving L2"]
+
+
 def test_a_cache_keeps_its_level_where_the_other_is_unknown() -> None:
     assert {"beyond L2", "beyond L3"} == levels(terms_for(one(), (1 << 20, 1 << 25)))
     assert {"beyond L2"} == levels(terms_for(one(), (1 << 20, None)))
