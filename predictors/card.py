@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,14 +121,13 @@ class Card:
     environment: Environment
     """The latest that an entry was fitted in."""
     entries: tuple[Entry, ...]
-    """In the order of their keys."""
+    """In the order of their keys, as they were written."""
 
     @classmethod
     def of(cls, path: Path, fields: CardFields) -> "Card":
         """What a file at `path` says."""
-        entries = (Entry(path, entry) for entry in fields.entries)
-        ordered = tuple(sorted(entries, key=lambda entry: entry.key))
-        return cls(path, fields.device, fields.environment, ordered)
+        entries = tuple(Entry(path, entry) for entry in fields.entries)
+        return cls(path, fields.device, fields.environment, entries)
 
     @property
     def fingerprint(self) -> str:
@@ -151,9 +151,10 @@ def read_card(path: Path) -> Card:
     Raises:
         BadInputError: there is none, or it is damaged or from a newer version.
     """
-    if not path.exists():
-        instead = "make it with `bench fit`, or name another with --card"
-        raise BadInputError(f"there is no device card {path}: {instead}")
+    with suppress(OSError):  # reading it says more
+        if not path.exists():
+            instead = "make it with `bench fit`, or name another with --card"
+            raise BadInputError(f"there is no device card {path}: {instead}")
     try:
         return Card.of(path, decode(read_text(path)))
     except CardError as error:

@@ -79,8 +79,11 @@ def changed(path: Path, where: str, value: object) -> Path:
         ("entries.0.profile", "fast", "at `$.entries[0].profile`"),
         ("entries.0.scheme", INT8.scheme, "two entries for onnxruntime int8-static"),
         ("entries.0.family", "oracle", "family that this subbert does not know (oracle): upgrade"),
+        ("entries.0.family", "a\nb", "family that this subbert does not know (a b): upgrade"),
         ("entries.0.state.prices", {}, "is no physics predictor (the prices"),
         ("entries.0.state.prices.call", -1, "is no physics predictor (a price is negative"),
+        ("entries.0.state.caches", [10**400], "is no physics predictor (int too large"),
+        ("entries.1.parts", {}, "is no fake predictor ('safetensors')"),
         ("entries.1.state", [], "is no fake predictor (the state"),
         ("entries.1.parts.ubj.file", "../x", "'../x' is no plain file name - at `$.entries[1]"),
         ("entries.1.parts.ubj.file", "/etc/passwd", "is no plain file name"),
@@ -134,6 +137,7 @@ def test_another_file_is_refused(tmp_path, content, said) -> None:
 
 def test_no_card_at_all_is_a_sentence(tmp_path) -> None:
     assert "there is no device card" in refusal(tmp_path / "cpu.json")
+    assert "cannot be read: File name too long" in refusal(tmp_path / f"{'x' * 300}.json")
     (tmp_path / "folder.json").mkdir()
     assert "is a folder" in refusal(tmp_path / "folder.json")
 
