@@ -63,7 +63,7 @@ def remarks(found: Sequence[Fitted], card: "Path", named: str) -> Iterator[str]:
     yield from ranges({name_of(x.key): x.made.domain.ranges for x in found})
     noisy = sum(x.rows.noisy for x in found if not _is_mixed(x))
     if noisy:
-        yield f"{noisy} noisy rows were not fitted to"
+        yield f"noisy rows left out: {noisy}"
     yield f"card: {card}"
     yield f"next: bench predict {named} --space bigger-faster"
 

@@ -237,9 +237,9 @@ def test_threads_host_revision_and_memory_may_differ(tmp_path, changes) -> None:
 
 
 def test_noisy_rows_of_another_machine_do_not_matter(tmp_path) -> None:
-    other = session(environment=replace(ENVIRONMENT, hardware=replace(HARDWARE, cpu="other")))
+    other = session(60, environment=replace(ENVIRONMENT, hardware=replace(HARDWARE, cpu="other")))
     keep(tmp_path, other, rows(other, networks(3), flags=("wide",)))
-    of = session(60)
+    of = session()
 
     (found,) = training_sets(keep(tmp_path, of, rows(of, networks(3))), LAPTOP)
 
