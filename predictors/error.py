@@ -66,11 +66,15 @@ class ErrorCard:
 
 
 def _coverage(scores: Floats, confidence: float) -> float:
-    """Share of the scores that the bound made of all the others holds."""
+    """Share of the scores that the bound made of all the others holds.
+
+    Where no two are equal that is ceil(n confidence) / n, whatever the rows: it shows that bounds
+    are made right, and only rows of another day show that these are like them.
+    """
     ordered, n = np.sort(scores), len(scores)
     rank = math.ceil(n * confidence - 1e-9)  # among the n - 1 others
     if rank > n - 1:
         return 1.0
-    # Without a score at or below it, the k-th smallest of the others is the next one up.
-    bound = np.where(scores <= ordered[rank - 1], ordered[rank], ordered[rank - 1])
-    return float((scores <= bound).mean())
+    # Without a score at or below it, the k-th smallest of the others is the next one up: no less
+    # than that score. For all above it, it is still the bound.
+    return float((scores <= ordered[rank - 1]).mean())
