@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
@@ -52,6 +52,10 @@ def fit(
         Path | None,
         typer.Option(help="File to write. [default: cards/DEVICE.json in the ledger's folder]"),
     ] = None,
+    from_card: Annotated[
+        Path | None,
+        typer.Option(help="Begin with the prices of another device's card: five networks do."),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(help="Write a chart: predicted against measured, .png or .html."),
@@ -68,6 +72,7 @@ def fit(
     """
     from bench.fitting import Asked, default_card, spelled
     from bench.training import Wanted
+    from bench.warm_start import warm_start
     from results.store import Ledger
 
     if plot is not None:
@@ -77,7 +82,7 @@ def fit(
     ledger = Ledger(results, skip_damaged=skip_damaged)
     schemes = spelled(ledger, scheme or ())
     wanted = Wanted(device, tuple(runtime or ()), schemes, tuple(session or ()))
-    asked = Asked(wanted, family, seed)
+    asked = Asked(wanted, family, seed, warm_start(from_card, device))
     output = Output(card or default_card(results, device), plot, as_json=as_json)
     fit_and_report(ledger, asked, output)
     for damage in ledger.damage:
@@ -118,8 +123,8 @@ def fit_and_report(ledger: "Ledger", asked: "Asked", output: Output) -> None:
     require_card(output.card, asked, planned)
     found: list[Fitted] = []
     talk = output.talk
-    for sentence in planned.left_out:
-        talk.print(f"left out: {sentence}", soft_wrap=True)
+    for sentence in [*_beginnings(planned, asked), *(f"left out: {x}" for x in planned.left_out)]:
+        talk.print(sentence, soft_wrap=True)
     try:
         with Progress(console=talk, transient=True, disable=not talk.is_terminal) as bar:
             task = bar.add_task("", total=len(planned.sets))
@@ -134,6 +139,18 @@ def fit_and_report(ledger: "Ledger", asked: "Asked", output: Output) -> None:
             _report(found, planned, asked, output)
         raise
     _report(found, planned, asked, output)
+
+
+def _beginnings(planned: "Plan", asked: "Asked") -> "Iterator[str]":
+    """With what another device's card helped, and with what it could not."""
+    from bench.fitting import name_of
+
+    begun = asked.begin_with
+    without = [name_of(x.key) for x in planned.sets if begun.of(x.key) is None]
+    if begun.origin:
+        yield f"begun with the prices of {begun.origin}"
+    if begun.origin and without:
+        yield f"that card has none of {', '.join(without)}: fitted to the rows alone"
 
 
 def _report(found: "Sequence[Fitted]", planned: "Plan", asked: "Asked", output: Output) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.numerics import numerics_of
 from bench.training import MIXED, Key, TrainingSet, Wanted, training_sets
+from bench.warm_start import WarmStart
 from quant.scheme import KNOWN, parse
 from results.errors import BadInputError
 from results.store import Ledger
@@ -29,6 +30,7 @@ class Asked:
     wanted: Wanted
     family: str = AUTO
     seed: int = 0
+    begin_with: WarmStart = field(default_factory=WarmStart)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= LARGEST_SEED:
@@ -69,6 +71,7 @@ class Fitted:
             fitted_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             tool=version("subbert"),
             git=revision(),
+            from_card=asked.begin_with.origin if asked.begin_with.of(self.key) else "",
             notes=notes | {f"error of {name}": f"{e:.1%}" for name, e in tried(self.made).items()},
         )
 
@@ -82,6 +85,7 @@ def plan(ledger: Ledger, asked: Asked) -> Plan:
     """
     require_family(asked.family)
     sets, left_out = [], []
+    _require_use(asked)
     for found in training_sets(ledger, asked.wanted):
         least = _least(setting_of(found, asked))
         try:
@@ -163,7 +167,7 @@ def _of_integers(scheme: str) -> bool:
 
 def setting_of(found: TrainingSet, asked: Asked) -> "Setting":
     """What is decided before the fit."""
-    return found.setting(asked.seed)
+    return found.setting(asked.seed, asked.begin_with.of(found.key))
 
 
 def require_family(name: str) -> None:
@@ -181,6 +185,16 @@ def require_family(name: str) -> None:
         family("physics" if name == AUTO else name)
     except ModuleNotFoundError as error:
         raise _needs(name, error) from None
+
+
+def _require_use(asked: Asked) -> None:
+    from predictors.calibrated import WITH_PRIOR
+
+    if asked.begin_with.origin and asked.family not in (AUTO, *WITH_PRIOR):
+        raise BadInputError(
+            f"the family {asked.family} cannot begin with the prices of a card: leave --from-card "
+            f"out, or choose one of {', '.join(WITH_PRIOR)}"
+        )
 
 
 def _needs(name: str, error: ModuleNotFoundError) -> BadInputError:

@@ -13,6 +13,7 @@ from results.session import Places, Session
 from results.store import Ledger
 
 if TYPE_CHECKING:
+    from predictors.prior import Prior
     from predictors.rows import Rows
     from predictors.setting import Setting
 
@@ -68,14 +69,14 @@ class TrainingSet:
     """Were any taken elsewhere? Then none can be measured here."""
     ids: tuple[str, ...] = field(default=(), repr=False)
 
-    def setting(self, seed: int = 0) -> "Setting":
+    def setting(self, seed: int = 0, prior: "Prior | None" = None) -> "Setting":
         """What is decided before the fit: the terms these rows tell apart, on this hardware."""
         from predictors.setting import Setting
         from predictors.terms import terms_for
 
         hardware = self.environment.hardware
         caches = (hardware.l2_bytes, hardware.l3_bytes)
-        return Setting(terms_for(self.rows.columns, caches), seed)
+        return Setting(terms_for(self.rows.columns, caches), seed, prior)
 
 
 def training_sets(ledger: Ledger, wanted: Wanted) -> list[TrainingSet]:
