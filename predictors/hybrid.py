@@ -21,6 +21,9 @@ ROUNDS = 100
 HELPS = 0.97
 """What part of the error of physics alone, or less, must be left."""
 
+LEAST_ERROR = 0.001
+"""Of physics alone: nothing is to be gained below what a clock can tell."""
+
 FOLDS = 5
 
 LEAST = 15
@@ -78,6 +81,8 @@ class Hybrid:
         if rows.architectures < LEAST:
             return plain
         alone = _error(lambda seen: Physics.fit(seen, setting), rows, setting)
+        if alone < LEAST_ERROR:
+            return plain
         corrected = _error(lambda seen: cls._corrected(seen, setting), rows, setting)
         return cls._corrected(rows, setting) if corrected < HELPS * alone else plain
 
