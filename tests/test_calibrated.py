@@ -398,12 +398,12 @@ def test_bounds_of_fresh_networks_hold_as_often_as_they_say() -> None:
 
 
 def test_what_is_told_of_a_fit_is_of_architectures_held_out() -> None:
-    rows = timed(networks(60, 1), noise=0.03)
+    rows = timed([*networks(50, 1), *networks(10, 1)], noise=0.03)
 
     made = calibrate(rows, "physics", setting(rows))
 
     predicted, spread = out_of_fold(lambda seen: Physics.fit(seen, setting(rows)), rows)
-    assert ErrorCard.of(rows.ms, predicted, spread, 60) == made.error
+    assert ErrorCard.of(rows.ms, predicted, spread, 50) == made.error
     assert (
         Intervals.of(rows.ms, predicted, spread).scores.tolist() == made.intervals.scores.tolist()
     )

@@ -239,6 +239,7 @@ def test_where_no_term_is_dear_a_latency_is_still_positive() -> None:
     fitted = Physics(terms, only_cache, np.eye(len(only_cache)))
 
     assert (fitted.predict(c) > 0.0).all()
+    assert (fitted.predict(c) < 1e-6).all()
     assert np.isfinite(fitted.spread(c)).all()
 
 
