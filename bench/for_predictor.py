@@ -18,6 +18,7 @@ from bench.sitting import Sitting, measure, prepare
 from bench.study import Study, Target
 from bench.sweep import More
 from bench.training import Key, Wanted, unlikeness
+from bench.warm_start import WarmStart, warm_start
 from bench.watch import Silent
 from nas.space import SearchSpace, load_space
 from profiler.device import this_host
@@ -32,7 +33,7 @@ class Purpose:
     """When to stop, and what to make of the rows."""
 
     target: Target
-    family: str = "auto"
+    from_card: Path | None = None
     card: Path | None = None
     plot: Path | None = None
     as_json: bool = False
@@ -52,7 +53,8 @@ def run_for_predictor(asked: Asked, purpose: Purpose) -> None:
     space = load_space(asked.chosen.space or DEFAULT_SPACE)
     _require_positions(space, ground)
     began = time.monotonic()
-    sitting, study = _prepare(asked, ground, space, purpose.target)
+    begin_with = warm_start(purpose.from_card, ground.device.name)
+    sitting, study = _prepare(asked, ground, space, purpose.target, begin_with)
     outcome = measure(sitting, Silent() if purpose.as_json else Live(talk), _telling(study, talk))
     for sentence in _remarks(study, outcome.status, time.monotonic() - began):
         talk.print(sentence)
@@ -64,11 +66,12 @@ def run_for_predictor(asked: Asked, purpose: Purpose) -> None:
         _sessions(sitting),
     )
     output = Output(card, purpose.plot, as_json=purpose.as_json)
-    fit_and_report(sitting.ledger, Fit(wanted, purpose.family, asked.chosen.seed), output)
+    made = Fit(wanted, seed=asked.chosen.seed, begin_with=begin_with)
+    fit_and_report(sitting.ledger, made, output)
 
 
 def _prepare(
-    asked: Asked, ground: Ground, space: SearchSpace, target: Target
+    asked: Asked, ground: Ground, space: SearchSpace, target: Target, begin_with: WarmStart
 ) -> tuple[Sitting, Study]:
     """The same request goes on where it was stopped, and counts rows that others left."""
     asked = replace(asked, resume=asked.resume is not False)
@@ -86,7 +89,14 @@ def _prepare(
     empty = Plan(device, tuple(ground.schemes), (), ground.procedure, seed, ground.cap)
     sitting = prepare(asked, empty, request)
     study = Study(
-        ground, space, sitting.ledger, sitting.session, target, seed, fresh=not asked.resume
+        ground,
+        space,
+        sitting.ledger,
+        sitting.session,
+        target,
+        seed,
+        begin_with,
+        fresh=not asked.resume,
     )
     return replace(sitting, plan=replace(empty, tasks=study.begin())), study
 

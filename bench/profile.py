@@ -91,6 +91,10 @@ def profile(
             help="Good enough: half-width of the 90 % interval, in percent. [default: 10]"
         ),
     ] = None,
+    from_card: Annotated[
+        Path | None,
+        typer.Option(help="With --for-predictor: begin with the prices of another device's card."),
+    ] = None,
     deployed: Annotated[
         bool,
         typer.Option(help="Leave allocator, spinning and affinity alone: wall time, as served."),
@@ -143,10 +147,11 @@ def profile(
         from bench.for_predictor import Purpose, run_for_predictor
 
         target = _target(target_mape, target_width, chosen.samples)
-        run_for_predictor(asked, Purpose(target, plot=plot, as_json=as_json))
+        run_for_predictor(asked, Purpose(target, from_card, plot=plot, as_json=as_json))
         return
-    if target_mape is not None or target_width is not None:
-        raise BadInputError("--target-mape and --target-width say when --for-predictor is to stop")
+    only = {"target-mape": target_mape, "target-width": target_width, "from-card": from_card}
+    if given := [name for name, value in only.items() if value is not None]:
+        raise BadInputError(f"--{given[0]} means nothing without --for-predictor: add that")
     from bench.run import run
 
     run(asked, plot=plot, as_json=as_json)

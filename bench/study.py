@@ -12,11 +12,13 @@ import numpy as np
 from bench.numerics import numerics_of
 from bench.plan import Network, Task, tasks_for
 from bench.training import Key, Labelled, labelled, rows_of, unlikeness
+from bench.warm_start import WarmStart
 from predictors.calibrated import Calibrated, calibrate
 from predictors.columns import Columns
 from predictors.design import first, wider
 from predictors.intervals import least_rows
 from predictors.physics import Physics
+from predictors.prior import LEAST_ROWS
 from predictors.setting import Setting
 from predictors.terms import Terms, terms_for
 from results.architecture import Architecture
@@ -35,7 +37,7 @@ BEGIN = 12
 """Networks of the first round: two blocks, and as many as there are terms."""
 
 GO_ON = 6
-"""Networks of each further round: one block."""
+"""Networks of each further round: one block. Beside another device's prices, of the first too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Study:
     session: Session
     target: Target
     seed: int
+    begin_with: WarmStart = field(default_factory=WarmStart)
     fresh: bool = False
     """Whether rows of other sessions count for nothing."""
     found: dict[Key, Calibrated] = field(default_factory=dict)
@@ -103,7 +106,8 @@ class Study:
     def begin(self) -> tuple[Task, ...]:
         """The networks of the first round, in everything that is wanted."""
         views = [(self._terms(key.scheme), self._columns(key.scheme)) for key in self.keys]
-        n = BEGIN + GO_ON * (len(self.ground.device.tokens) - 1)
+        begin = GO_ON if all(self.begin_with.of(key) for key in self.keys) else BEGIN
+        n = begin + GO_ON * (len(self.ground.device.tokens) - 1)
         self._chosen = first(views, min(n, self.target.most), self.seed)
         return self._tasks(self._chosen, self.keys)
 
@@ -131,9 +135,11 @@ class Study:
     def _judge(self) -> None:
         """One predictor for each key, of the family that needs the fewest rows."""
         for key, rows in self._rows().items():
-            if len({x.row.subject.architecture for x in rows}) >= least_rows():
-                made = rows_of(rows)
-                self.found[key] = calibrate(made, "physics", Setting(self._terms(key.scheme)))
+            prior = self.begin_with.of(key)
+            least = least_rows() if prior is None else LEAST_ROWS
+            if len({x.row.subject.architecture for x in rows}) >= least:
+                setting = Setting(self._terms(key.scheme), self.seed, prior)
+                self.found[key] = calibrate(rows_of(rows), "physics", setting)
 
     def _rows(self) -> Mapping[Key, list[Labelled]]:
         """Quiet rows of this device, machine and space."""
