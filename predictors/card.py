@@ -86,7 +86,7 @@ class Entry:
             raise
         except ModuleNotFoundError as error:
             needs = f"needs {error.name}, which is not installed"
-            raise self._refused(f"{needs}: pip install 'subbert[predict]'") from error
+            raise self._refused(f"{needs}: install it with pip") from error
         except (ValueError, ArithmeticError, LookupError) as error:  # LookupError: a part lacks
             reason = f"is no {self.family} predictor ({one_line(error)})"
             raise self._refused(f"{reason}: fit it again") from error

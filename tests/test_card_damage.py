@@ -158,7 +158,7 @@ def test_a_package_that_is_missing_is_a_sentence(tmp_path, monkeypatch) -> None:
     path = filled(tmp_path, (FP32, PHYSICS))
     monkeypatch.setitem(PLACES, "physics", ("predictors.not_there", "Physics"))
 
-    assert "which is not installed: pip install 'subbert[predict]'" in refusal(path)
+    assert "which is not installed: install it with pip" in refusal(path)
 
 
 def test_a_card_that_cannot_be_written_is_a_sentence(tmp_path, monkeypatch) -> None:
