@@ -15,7 +15,7 @@ import pytest
 from bench import cli, fitting
 from bench.fit_chart import MOST, _figure
 from bench.fit_report import headings, lines, ranges, to_json
-from bench.fitting import Asked, Fitted, fit_one, plan
+from bench.fitting import Asked, Fitted, fit_one, plan, setting_of
 from bench.numerics import numerics_of
 from bench.training import Wanted
 from predictors.card import Card, read_card
@@ -141,6 +141,14 @@ def test_a_card_tells_what_its_predictors_come_from(filled, bench) -> None:
     assert [(record.session.id,)] * 3 == [x.sessions for x in told]
     assert [(14, 3), (14, 3), (28, 3)] == [(x.rows, x.seed) for x in told]
     assert {"family": "physics", "noisy rows left out": "0"} == told[0].notes
+
+
+def test_the_seed_reaches_the_fit(filled) -> None:
+    asked = Asked(Wanted("laptop"), "physics", seed=3)
+
+    sets = plan(Ledger(filled / "results/data"), asked).sets
+
+    assert [3] * 3 == [setting_of(x, asked).seed for x in sets]
 
 
 def test_a_second_run_keeps_the_predictors_of_the_first(filled, bench) -> None:
