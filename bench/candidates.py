@@ -54,12 +54,15 @@ class Part:
         return cls(sizes | whole, parameters, () if alike else tuple(architectures))
 
     def columns(self, workload: "Workload", numerics: "Numerics") -> "Columns":
-        """What a predictor is asked."""
+        """What a predictor is asked: sums over layers, so that their means are enough.
+
+        Only where one layer is computed otherwise than another it matters which of them is wide.
+        """
         from predictors.columns import Columns
 
-        if not self.uneven:
-            return Columns.of_sizes(self.sizes, workload, numerics)
-        return Columns.of(self.uneven, [workload] * len(self), numerics)
+        if self.uneven and numerics.kept:
+            return Columns.of(self.uneven, [workload] * len(self), numerics)
+        return Columns.of_sizes(self.sizes, workload, numerics)
 
     def names(self) -> list[str]:
         """`str(architecture)` of each."""

@@ -157,10 +157,11 @@ def test_a_whole_space_is_predicted_as_its_members_one_by_one(
         assert sizes == list(found[list(candidates.SIZES)].itertuples(index=False, name=None))
 
 
+@pytest.mark.parametrize("order", [(), ("--sort", "-ms")])
 def test_how_many_are_in_memory_at_a_time_changes_nothing(
-    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, ...]
 ) -> None:
-    words = ("--space", own_space(tmp_path, "tied"), "--all", "--limit", 9, "--sort", "-ms")
+    words = ("--space", own_space(tmp_path, "tied"), "--all", "--limit", 9, *order)
     whole = told(results, *words)
     monkeypatch.setattr(candidates, "PART", 5)
 
@@ -179,6 +180,17 @@ def test_layers_may_differ(results: Path, tmp_path: Path) -> None:
     assert_alike(one_by_one(results, networks, "int8-dynamic"), pd.DataFrame(found))
     assert (4.0, 128.0, 1700 / 3) == tuple(found[0][s] for s in ("heads", "qkv", "ffn"))
     assert [a.parameters for a in networks] == [row["parameters"] for row in found]
+
+
+def test_it_matters_which_layer_is_kept_in_floats(results: Path, tmp_path: Path) -> None:
+    turned = replace(UNEVEN, layers=UNEVEN.layers[::-1])
+    networks = (UNEVEN, turned, Architecture.uniform(2, 96, 2, 64, 300))
+    words = ("--arch", listed(tmp_path, *networks), "--scheme")
+    plain, kept = (pd.DataFrame(rows(results, *words, s)) for s in ("ptq", "ptq:keep=0"))
+
+    assert plain["ms"][0] == pytest.approx(plain["ms"][1])
+    assert kept["ms"][0] != pytest.approx(kept["ms"][1], rel=0.02)
+    assert_alike(one_by_one(results, networks, "ptq:keep=0", "mixed"), kept)
 
 
 def test_a_network_stands_beside_itself_in_the_order_given(results: Path, tmp_path: Path) -> None:
@@ -343,6 +355,7 @@ def test_a_named_runtime_that_lacks_a_scheme_is_left_out_and_told(results: Path)
     assert "bench: left out torch ptq" in run(results, "--json", *words, *named)[1]
     assert ["onnxruntime"] == [r["runtime"] for r in rows(results, *words, *named)]
     assert "left out" not in run(results, "--json", *words)[1]
+    assert "left out" not in run(results, "--json", *words[:-2], *named)[1]
 
 
 def test_what_is_not_told_of_the_work_is_as_in_the_rows(results: Path) -> None:
@@ -365,7 +378,7 @@ def test_latencies_as_served_are_other_predictors(results: Path) -> None:
 
     assert ("torch", 128) == (row["runtime"], row["tokens"])
     a = Architecture.uniform(4, 192, 6, 192, 768)
-    assert row["ms"] == pytest.approx(2 * law_ms(a, "fp32", Workload()), rel=0.03)
+    assert row["ms"] == pytest.approx(3 * law_ms(a, "fp32", Workload()), rel=0.03)
     assert "as served" in run(results, *network, "--deployed")[0]
     assert "deployed" == told(results, *network, "--deployed")["profile"]
 
@@ -373,7 +386,7 @@ def test_latencies_as_served_are_other_predictors(results: Path) -> None:
 def test_a_budget_keeps_what_surely_holds_it(results: Path, tmp_path: Path) -> None:
     words = ("--arch", listed(tmp_path, *SEEN[:12]), "--scheme", "ptq")
     every = rows(results, *words)
-    budget = sorted(row["upper"] for row in every)[4]
+    budget = 1.001 * sorted(row["ms"] for row in every)[5]
     kept = told(results, *words, "--within", budget)
 
     assert [r for r in every if r["upper"] <= budget] == kept["predictions"]
@@ -601,7 +614,8 @@ def test_without_the_extra_it_is_told_what_to_install(results: Path) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
 
     assert 2 == done.returncode
-    assert "pip install 'subbert[predict]'" in done.stderr
+    assert "scipy" in done.stderr
+    assert "pip" in done.stderr
     assert 1 == len(done.stderr.splitlines())
 
 
@@ -613,6 +627,18 @@ def test_an_export_that_fails_leaves_the_old_file(results: Path, tmp_path: Path)
         run(results, *NETWORK, "--tokens", 9000, "--export", file)
     assert ["x.csv"] == [path.name for path in tmp_path.iterdir()]
     assert "old" == file.read_text(encoding="utf-8")
+
+
+def test_floats_that_no_row_had_are_not_predicted(tmp_path: Path) -> None:
+    integers = "ptq:attention=int8-static"
+    made = made_of([integers])
+    keys = [Key("torch", scheme) for scheme in (integers, "mixed")]
+    card = tmp_path / "cards" / "laptop.json"
+    put(card, "laptop", ENVIRONMENT, [(key, made, PROVENANCE) for key in keys])
+
+    assert 1 == len(rows(tmp_path, *NETWORK, "--scheme", integers))
+    with pytest.raises(BadInputError, match=r"no predictor for scheme .*keep=0"):
+        run(tmp_path, *NETWORK, "--scheme", f"{integers}:keep=0")
 
 
 def test_a_predictor_of_few_rows_says_what_it_can_promise(tmp_path: Path) -> None:
