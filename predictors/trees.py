@@ -45,8 +45,6 @@ class Trees:
 
     def predict(self, x: Floats) -> Floats:
         """[n]."""
-        if not len(x):
-            return np.zeros(0)
         single = np.ascontiguousarray(x, dtype=np.float32)
         found: NDArray[np.float32] = self.booster.inplace_predict(single, validate_features=False)
         return found.astype(np.float64)

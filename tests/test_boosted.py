@@ -80,6 +80,16 @@ def test_a_law_of_powers_is_found_again() -> None:
     assert all(e >= 0 for e, g in zip(law.exponents, features.growing, strict=True) if g)
 
 
+def test_a_law_of_powers_is_found_among_gross_outliers() -> None:
+    c = columns(networks(60, 3))
+    x, growing = np.log(np.stack([c.hidden, c.depth], axis=1)), (True, True)
+    y = 0.7 * x[:, 0] + 1.1 * x[:, 1] + np.where(np.arange(60) % 10 == 0, 0.7, 0.0)
+
+    law = PowerLaw.fit(x, y, growing)
+
+    np.testing.assert_allclose(law.exponents, [0.7, 1.1], atol=0.02)
+
+
 def test_gross_outliers_move_little() -> None:
     rows, others = timed(networks(150, 1), noise=0.02), timed(networks(200, 2))
     wrong = np.where(np.arange(150) % 12 == 0, 2.0, 1.0)
