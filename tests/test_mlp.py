@@ -262,3 +262,13 @@ def test_the_seeds_predictor_looks_at_four_fifths_of_the_rows_and_no_others() ->
 
     assert plain == unseen
     assert plain != seen
+
+
+def test_networks_correct_no_more_than_was_ever_left_over() -> None:
+    c, made = columns(networks(50, 6)), fitted()
+    wild = Network(tuple(1e3 * w for w in made.network.weights), made.network.biases)
+
+    found = replace(made, network=wild).predict(c)
+
+    law = made.law.log_ms(made.features.matrix(c))
+    assert (np.abs(np.log(found) - law) <= 1.0001 * made.unit * made.reach).all()
