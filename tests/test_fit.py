@@ -224,10 +224,12 @@ def test_what_was_imported_cannot_be_measured_here(tmp_path, bench) -> None:
     assert bench()[2].endswith("measure 6 more, and import them with `bench rows import`\n")
 
 
-def test_noisy_rows_are_counted_and_a_scheme_of_nothing_else_is_left_out(tmp_path, bench) -> None:
+def test_noisy_rows_are_counted_once_and_a_scheme_of_nothing_else_is_left_out(
+    tmp_path, bench
+) -> None:
     of = session()
     taken = [
-        *rows(of, networks(9)),
+        *rows(of, networks(9), PAIR),
         *rows(of, networks(20)[9:11], first=20, flags=("wide",)),
         *rows(of, networks(9), ("ptq",), first=30, flags=("wide",)),
     ]
