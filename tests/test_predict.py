@@ -263,10 +263,10 @@ def test_files_json_and_table_say_the_same(results: Path, tmp_path: Path) -> Non
 def test_a_whole_space_is_the_same_in_every_format(results: Path, tmp_path: Path) -> None:
     words = ("--space", own_space(tmp_path, "tied"), "--all", "--within", 1.5, "--export")
     files = [tmp_path / f"x{suffix}" for suffix in (".json", ".csv", ".parquet")]
-    for file in files:
-        run(results, *words, file)
+    printed = [run(results, *words, file)[0] for file in files]
 
     first, *others = pd.read_json(files[0]), pd.read_csv(files[1]), pd.read_parquet(files[2])
+    assert all(f"{len(first)} rows written" in out for out in printed)
     assert 0 < len(first) < 4 * load_space(str(own_space(tmp_path, "tied"))).count
     assert (first["upper"] <= 1.5).all()
     for other in others:
