@@ -82,6 +82,7 @@ def _far_apart(c: Columns, n: int, seed: int) -> list[int]:
     picked = [int(np.random.default_rng(seed).integers(len(c)))]
     nearest = np.linalg.norm(points - points[picked[0]], axis=1)
     while len(picked) < n:
+        nearest[picked] = -1.0  # of candidates of equal sizes all are near
         picked.append(int(np.argmax(nearest)))
         nearest = np.minimum(nearest, np.linalg.norm(points - points[picked[-1]], axis=1))
     return picked
