@@ -32,10 +32,16 @@ def warm_start(card: Path | None, device: str) -> WarmStart:
     Raises:
         BadInputError: no such card, the device's own, or none of its predictors has prices.
     """
+    from predictors.calibrated import WITH_PRIOR
     from predictors.card import read_card
 
     if card is None:
         return WarmStart()
+    if not card.is_file():
+        raise BadInputError(
+            f"--from-card {card}: there is no such file; name the card of another device, or "
+            "leave --from-card out"
+        )
     read = read_card(card)
     if read.device == device:
         raise BadInputError(
@@ -45,6 +51,7 @@ def warm_start(card: Path | None, device: str) -> WarmStart:
     found = {
         Key(entry.key.runtime, entry.key.scheme, entry.key.profile): _prior(entry.calibrated())
         for entry in read.entries
+        if entry.family in WITH_PRIOR
     }
     priors = {key: prior for key, prior in found.items() if prior is not None}
     if not priors:
