@@ -1,14 +1,14 @@
 """`bench fit`: predictors of latency from the ledger's rows, with an error card each."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -96,6 +96,8 @@ class Output:
     card: Path
     plot: Path | None
     as_json: bool
+    beside: "Mapping[str, object]" = field(default_factory=dict)
+    """What else there is to say in the JSON, by name."""
 
     @property
     def talk(self) -> "Console":
@@ -162,7 +164,7 @@ def _report(found: "Sequence[Fitted]", planned: "Plan", asked: "Asked", output: 
     named = f"--device {device}" if usual else f"--card {output.card}"
     said = list(remarks(found, output.card, named))
     if output.as_json:
-        typer.echo(to_json(found, asked, output.card, planned.left_out))
+        typer.echo(to_json(found, asked, output.card, planned.left_out, output.beside))
     else:
         talk.print(table(found, device))
     for sentence in said:

@@ -88,7 +88,13 @@ def ranges(seen: Mapping[str, Ranges]) -> Iterator[str]:
         yield f"  {', '.join(names)}: {told}"
 
 
-def to_json(found: Sequence[Fitted], asked: Asked, card: "Path", left_out: Sequence[str]) -> str:
+def to_json(
+    found: Sequence[Fitted],
+    asked: Asked,
+    card: "Path",
+    left_out: Sequence[str],
+    beside: Mapping[str, object] | None = None,
+) -> str:
     """Everything, as one object; what is no number (a tau of two rows) is null."""
     told = {
         "device": asked.wanted.device,
@@ -97,6 +103,7 @@ def to_json(found: Sequence[Fitted], asked: Asked, card: "Path", left_out: Seque
         "card": str(card),
         "predictors": [facts(x) for x in found],
         "left_out": list(left_out),
+        **(beside or {}),
     }
     return json.dumps(_finite(told))
 

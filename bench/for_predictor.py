@@ -1,8 +1,7 @@
 """`bench profile --for-predictor`: measure until the predictors are good enough, then fit."""
 
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,14 +9,15 @@ from rich.console import Console
 
 from bench.fit import Output, fit_and_report
 from bench.fitting import Asked as Fit
-from bench.fitting import default_card, name_of
+from bench.fitting import default_card
 from bench.live import Live
 from bench.plan import Plan, Task
 from bench.request import DEFAULT_SPACE, Asked, Ground, ground_of
 from bench.sitting import Sitting, measure, prepare
 from bench.study import Study, Target
-from bench.sweep import More
-from bench.training import Key, Wanted, unlikeness
+from bench.study_report import outcome_json, remarks, state
+from bench.sweep import More, Outcome
+from bench.training import Wanted, unlikeness
 from bench.warm_start import WarmStart, warm_start
 from bench.watch import Silent
 from nas.space import SearchSpace, load_space
@@ -34,9 +34,13 @@ class Purpose:
 
     target: Target
     from_card: Path | None = None
-    card: Path | None = None
     plot: Path | None = None
     as_json: bool = False
+
+    @property
+    def talk(self) -> Console:
+        """For people: all there is to say, or what is said beside the JSON."""
+        return Console(stderr=self.as_json, highlight=False, markup=False)
 
 
 def run_for_predictor(asked: Asked, purpose: Purpose) -> None:
@@ -46,27 +50,26 @@ def run_for_predictor(asked: Asked, purpose: Purpose) -> None:
         BadInputError: it cannot be measured as asked, or no predictor could be fitted.
     """
     _require_a_space(asked)
-    talk = Console(stderr=purpose.as_json, highlight=False, markup=False)
+    talk = purpose.talk
     ground = ground_of(asked, this_host(read_hardware()))
     for sentence in ground.refused:
-        talk.print(f"left out: {sentence}")
+        talk.print(f"left out: {sentence}", soft_wrap=True)
     space = load_space(asked.chosen.space or DEFAULT_SPACE)
     _require_positions(space, ground)
     began = time.monotonic()
     begin_with = warm_start(purpose.from_card, ground.device.name)
     sitting, study = _prepare(asked, ground, space, purpose.target, begin_with)
-    outcome = measure(sitting, Silent() if purpose.as_json else Live(talk), _telling(study, talk))
-    for sentence in _remarks(study, outcome.status, time.monotonic() - began):
-        talk.print(sentence)
-    card = purpose.card or default_card(asked.results, ground.device.name)
-    wanted = Wanted(
-        ground.device.name,
-        tuple(ground.schemes),
-        tuple(dict.fromkeys(s for schemes in ground.schemes.values() for s in schemes)),
-        _sessions(sitting),
-    )
-    output = Output(card, purpose.plot, as_json=purpose.as_json)
-    made = Fit(wanted, seed=asked.chosen.seed, begin_with=begin_with)
+    _require_enough(study)
+    card = default_card(asked.results, ground.device.name)
+    _require_card(card, sitting)
+    outcome = _measured(sitting, study, purpose)
+    for sentence in remarks(study, outcome, time.monotonic() - began):
+        talk.print(sentence, soft_wrap=True)
+    if not study.rows and outcome.failures:
+        raise BadInputError(f"nothing was measured: {outcome.failures[0][1]}")
+    beside = {"study": outcome_json(study, outcome)}
+    output = Output(card, purpose.plot, purpose.as_json, beside)
+    made = Fit(_wanted(sitting, study), seed=asked.chosen.seed, begin_with=begin_with)
     fit_and_report(sitting.ledger, made, output)
 
 
@@ -87,7 +90,7 @@ def _prepare(
     )
     device, seed = ground.device, asked.chosen.seed
     empty = Plan(device, tuple(ground.schemes), (), ground.procedure, seed, ground.cap)
-    sitting = prepare(asked, empty, request)
+    sitting = replace(prepare(asked, empty, request), done={})  # the study knows which rows count
     study = Study(
         ground,
         space,
@@ -98,14 +101,22 @@ def _prepare(
         begin_with,
         fresh=not asked.resume,
     )
-    return replace(sitting, plan=replace(empty, tasks=study.begin())), study
+    return sitting, study
 
 
-def _sessions(sitting: Sitting) -> tuple[str, ...]:
-    """Those whose rows may stand beside the new ones."""
-    own = sitting.session
-    others = [r.session for r in sitting.ledger.sessions() if r.session.device == own.device]
-    return tuple(dict.fromkeys([own.id, *(s.id for s in others if not unlikeness(s, own))]))
+def _measured(sitting: Sitting, study: Study, purpose: Purpose) -> Outcome:
+    """Round after round; no process is started where the rows of before are enough."""
+    tasks = study.begin()
+    if not tasks:
+        return Outcome()
+    talk = purpose.talk
+    if study.rows:
+        talk.print(f"{study.rows} rows of before count", soft_wrap=True)
+    sitting = replace(sitting, plan=replace(sitting.plan, tasks=tasks))
+    watch = Silent() if purpose.as_json else Live(talk)
+    outcome = measure(sitting, watch, _telling(study, talk))
+    study.judge()  # the time may have been used up in the middle of a round
+    return outcome
 
 
 def _telling(study: Study, talk: Console) -> More:
@@ -113,28 +124,23 @@ def _telling(study: Study, talk: Console) -> More:
 
     def more(rows: Sequence[Measurement]) -> tuple[Task, ...]:
         tasks = study.more(rows)
-        talk.print(_state(study))
+        talk.print(state(study), soft_wrap=True)
         return tasks
 
     return more
 
 
-def _state(study: Study) -> str:
-    """The predictor that is furthest from its target, and how many are there."""
-    good = f"{len(study.keys) - len(study.open)} of {len(study.keys)} predictors good enough"
-    known = [key for key in study.keys if key in study.found]
-    if not known:
-        return good
-    worst = max(known, key=lambda key: study.expected(key)[1])
-    return f"{good}; {name_of(worst)} {_errors(study, worst)}"
-
-
-def _errors(study: Study, key: Key) -> str:
-    mape, half_width = study.expected(key)
-    if math.isinf(mape):
-        return "too few quiet rows to fit to"
-    networks = study.found[key].error.architectures
-    return f"{mape:.1%} ± {half_width:.1%} with {networks} networks"
+def _wanted(sitting: Sitting, study: Study) -> Wanted:
+    """All rows that may stand beside those of the study."""
+    ground, own = study.ground, sitting.session
+    others = [] if study.fresh else [record.session for record in sitting.ledger.sessions()]
+    alike = (s.id for s in others if s.device == own.device and not unlikeness(s, own))
+    return Wanted(
+        ground.device.name,
+        tuple(ground.schemes),
+        tuple(dict.fromkeys(s for schemes in ground.schemes.values() for s in schemes)),
+        tuple(dict.fromkeys([own.id, *alike])),
+    )
 
 
 def _require_a_space(asked: Asked) -> None:
@@ -153,18 +159,26 @@ def _require_positions(space: SearchSpace, ground: Ground) -> None:
         )
 
 
-def _remarks(study: Study, status: str, seconds: float) -> Iterator[str]:
-    """What became of the target."""
-    if not study.open:
-        yield f"all predictors are good enough, in {seconds:.0f} s"
-        return
-    target = study.target
-    for key in study.open:
-        yield (
-            f"not good enough: {name_of(key)}, {_errors(study, key)} where {target.mape:.1%} "
-            f"± {target.half_width:.1%} was wanted"
+def _require_enough(study: Study) -> None:
+    """Refuse what could not be fitted to however well it is measured."""
+    if not study.keys:
+        raise BadInputError(
+            "--for-predictor measures networks of a space in schemes of ours, and none of these "
+            "was named: leave out --scheme, or --for-predictor"
         )
-    if status == "budget":
-        yield "the time budget is used up: the same command goes on from here"
-    else:
-        yield f"{study.target.most} networks were measured: more with a larger --samples"
+    least, most, space = study.least, study.target.most, study.space
+    if most < least:
+        raise BadInputError(f"--samples {most} are too few: {least} networks are needed to fit to")
+    if space.count < least:
+        raise BadInputError(
+            f"the space {space.name} has {space.count} networks and {least} are needed to fit to: "
+            "choose a larger one with --space"
+        )
+
+
+def _require_card(card: Path, sitting: Sitting) -> None:
+    """Find out before anything is measured whether a card of before can be written to."""
+    from predictors.card_writer import put
+
+    if card.exists():
+        put(card, sitting.session.device, sitting.session.environment, [])

@@ -39,6 +39,8 @@ BEGIN = 12
 GO_ON = 6
 """Networks of each further round: one block. Beside another device's prices, of the first too."""
 
+Candidate = tuple[Architecture, Workload]
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -70,11 +72,17 @@ class Study:
     found: dict[Key, Calibrated] = field(default_factory=dict)
     """The predictors after the last round, where the rows were enough."""
     rounds: int = 0
+    """How often candidates were given out."""
+    stalled: bool = False
+    """Whether the last round left no row that counts."""
     _chosen: list[int] = field(default_factory=list)
+    """Of the pool: what was given out, and what has a row in everything that is open."""
+    _seen: dict[Key, set[tuple[Architecture | None, Workload]]] = field(default_factory=dict)
+    """What has a row that counts."""
     _views: dict[str, Columns] = field(default_factory=dict)
 
     @cached_property
-    def pool(self) -> list[tuple[Architecture, Workload]]:
+    def pool(self) -> list[Candidate]:
         """Networks of the space and workloads of the device, drawn by the seed."""
         workloads = self.ground.device.workloads()
         rng = np.random.default_rng(self.seed)
@@ -99,47 +107,81 @@ class Study:
         return self.found[key].expected(self._columns(key.scheme))
 
     @property
-    def measured(self) -> int:
-        """How many candidates were given out to be measured."""
-        return len(self._chosen)
+    def rows(self) -> int:
+        """How many count, those of earlier sessions included."""
+        return sum(map(len, self._seen.values()))
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether there is no other candidate."""
+        return len(self._chosen) >= len(self.pool)
+
+    @property
+    def least(self) -> int:
+        """Networks without which not all predictors can be fitted."""
+        return max(map(self._least, self.keys))
 
     def begin(self) -> tuple[Task, ...]:
-        """The networks of the first round, in everything that is wanted."""
+        """The networks of the first round, in everything that is wanted.
+
+        Where the ledger has rows enough to fit to, this is a further round. None has a row yet.
+        """
+        self.judge()
+        if all(key in self.found for key in self.open):
+            return self._further()
         views = [(self._terms(key.scheme), self._columns(key.scheme)) for key in self.keys]
         begin = GO_ON if all(self.begin_with.of(key) for key in self.keys) else BEGIN
         n = begin + GO_ON * (len(self.ground.device.tokens) - 1)
-        self._chosen = first(views, min(n, self.target.most), self.seed)
-        return self._tasks(self._chosen, self.keys)
+        picked = first(views, min(n, self.target.most), self.seed)
+        return self._given(picked) or self._further()
 
     def more(self, rows: Sequence[Measurement]) -> tuple[Task, ...]:
         """Fit to what was measured; the networks of the next round, for what is not good yet."""
         del rows  # those of earlier sessions count too
-        self._judge()
-        room = self.target.most - len(self._chosen)
-        if not self.open or room <= 0:
-            return ()
-        self.rounds += 1
+        before = self.rows
+        self.judge()
+        self.stalled = bool(self.open) and self.rows == before
+        return () if self.stalled else self._further()
+
+    def judge(self) -> None:
+        """One predictor for each key with rows enough, of the family that needs the fewest."""
+        rows = self._rows()
+        self._seen = {
+            key: {(x.row.subject.architecture, x.row.workload) for x in found}
+            for key, found in rows.items()
+        }
+        for key, found in rows.items():
+            if len({network for network, _ in self._seen[key]}) >= self._least(key):
+                setting = Setting(self._terms(key.scheme), self.seed, self.begin_with.of(key))
+                self.found[key] = calibrate(rows_of(found), "physics", setting)
+        if seen := [self._seen.get(key, set()) for key in self.open]:
+            known = [i for i, one in enumerate(self.pool) if all(one in x for x in seen)]
+            self._chosen = list(dict.fromkeys([*self._chosen, *known]))
+
+    def _further(self) -> tuple[Task, ...]:
+        """Those whose intervals are widest, in what is open."""
         views = [
             (made, self._columns(key.scheme))
             for key in self.open
             if key in self.found and isinstance(made := self.found[key].predictor, Physics)
         ]
-        n = min(GO_ON, room)
         if views:
-            picked = wider(views, self._chosen, n)
-        else:  # too many rows were noisy to fit to the others
-            picked = [i for i in range(len(self.pool)) if i not in self._chosen][:n]
-        self._chosen += picked
-        return self._tasks(picked, self.open)
+            return self._given(wider(views, self._chosen, GO_ON))
+        # nothing is open, or too many rows were noisy to fit to the others
+        rest = [i for i in range(len(self.pool)) if i not in self._chosen]
+        return self._given(rest[:GO_ON])
 
-    def _judge(self) -> None:
-        """One predictor for each key, of the family that needs the fewest rows."""
-        for key, rows in self._rows().items():
-            prior = self.begin_with.of(key)
-            least = least_rows() if prior is None else LEAST_ROWS
-            if len({x.row.subject.architecture for x in rows}) >= least:
-                setting = Setting(self._terms(key.scheme), self.seed, prior)
-                self.found[key] = calibrate(rows_of(rows), "physics", setting)
+    def _given(self, picked: Sequence[int]) -> tuple[Task, ...]:
+        """Tasks for those of the candidates that are new, as many as may be."""
+        room = max(self.target.most - len(self._chosen), 0)
+        new = [i for i in picked if i not in self._chosen][:room]
+        self._chosen += new
+        tasks = self._tasks(new)
+        self.rounds += bool(tasks)
+        return tasks
+
+    def _least(self, key: Key) -> int:
+        return least_rows() if self.begin_with.of(key) is None else LEAST_ROWS
 
     def _rows(self) -> Mapping[Key, list[Labelled]]:
         """Quiet rows of this device, machine and space."""
@@ -170,15 +212,16 @@ class Study:
             self._views[scheme] = Columns.of(networks, works, numerics_of(scheme))
         return self._views[scheme]
 
-    def _tasks(self, picked: Sequence[int], keys: Sequence[Key]) -> tuple[Task, ...]:
-        schemes: dict[str, list[str]] = defaultdict(list)
-        for key in keys:
-            schemes[key.runtime].append(key.scheme)
-        procedure = self.ground.procedure
-        chosen = (self.pool[i] for i in picked)
-        return tuple(
-            task for a, w in chosen for task in tasks_for([Network(a)], schemes, [w], procedure)
-        )
+    def _tasks(self, picked: Sequence[int]) -> tuple[Task, ...]:
+        procedure, open_ = self.ground.procedure, self.open
+        found: list[Task] = []
+        for network, work in (self.pool[i] for i in picked):
+            schemes: dict[str, list[str]] = defaultdict(list)
+            for key in open_:
+                if (network, work) not in self._seen.get(key, ()):
+                    schemes[key.runtime].append(key.scheme)
+            found += tasks_for([Network(network)], schemes, [work], procedure)
+        return tuple(found)
 
 
 def _drawn(space: "SearchSpace", rng: np.random.Generator, n: int) -> Iterator[Architecture]:

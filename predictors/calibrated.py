@@ -72,7 +72,8 @@ class Calibrated:
         spread says by how much these candidates are easier.
         """
         spread = self.predictor.spread(c)
-        width = np.sinh(self.intervals.factor(confidence) * spread)
+        with np.errstate(over="ignore"):  # so far away that nothing is known
+            width = np.sinh(self.intervals.factor(confidence) * spread)
         return float(self.intervals.scores.mean() * spread.mean()), float(width.mean())
 
     def _forecast(self, c: Columns, confidence: float) -> tuple[Floats, Floats, Floats, Floats]:
