@@ -110,7 +110,8 @@ def _residuals(axes: "Axes", x: Fitted) -> None:
     off = 100.0 * (x.made.held_out / x.rows.rows.ms - 1.0)
     width = 100.0 * error.half_width
     if isfinite(width):
-        label = f"{error.confidence:.0%} interval, holds {error.coverage:.0%}"
+        holds = f", holds {error.coverage:.0%}" if isfinite(error.coverage) else ""
+        label = f"{error.confidence:.0%} interval{holds}"
         axes.axhspan(-width, width, color=LIGHT, label=label)
     axes.axhline(0.0, color=GREY, linewidth=0.8)
     _points(axes, x, off.tolist())

@@ -132,7 +132,7 @@ def _figures(e: "ErrorCard") -> tuple[str, ...]:
         *shares,
         tau,
         width,
-        f"{e.coverage:.0%}",
+        f"{e.coverage:.0%}" if math.isfinite(e.coverage) else "-",
     )
 
 

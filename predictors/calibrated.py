@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from predictors.columns import Columns, Floats
+from predictors.coverage import coverage
 from predictors.domain import Domain
 from predictors.error import ErrorCard
 from predictors.families import Predictor, family
@@ -25,8 +26,9 @@ BETTER = 0.98
 WITH_PRIOR = ("physics", "hybrid")
 """What it chooses from where another device's prices are known: only these listen to them."""
 
-MLP_FROM = 100
-"""Architectures below which `auto` does not try the mlp: it takes seconds and never wins there."""
+FROM = {"hybrid": 40, "xgboost": 40, "mlp": 100}
+"""Architectures below which `auto` does not try a family: with 20 none was better than physics,
+and each takes many times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +100,21 @@ def calibrate(rows: Rows, name: str, setting: Setting) -> Calibrated:
         domain = domain.joined(setting.prior.domain)
         if len(rows) < least_rows():
             intervals = Intervals(joined(intervals.scores, setting.prior.scores))
+    error = ErrorCard.of(rows.ms, predicted, spread, rows.architectures, intervals=intervals)
+    held = coverage(_fit(chosen, setting), rows, error.confidence, setting.seed)
     return Calibrated(
         family(chosen).fit(rows, setting),
         intervals,
         domain,
-        ErrorCard.of(rows.ms, predicted, spread, rows.architectures, intervals=intervals),
+        replace(error, coverage=held),
         {name: float(np.abs(ms / rows.ms - 1.0).mean()) for name, (ms, _) in tried.items()},
         predicted,
     )
 
 
 def _candidates(rows: Rows, setting: Setting) -> Sequence[str]:
-    if setting.prior is not None:
-        return WITH_PRIOR
-    few = rows.architectures < MLP_FROM
-    return tuple(name for name in AUTO if not (few and name == "mlp"))
+    names = AUTO if setting.prior is None else WITH_PRIOR
+    return [name for name in names if rows.architectures >= FROM.get(name, 0)]
 
 
 def _fit(name: str, setting: Setting) -> Fit:
@@ -122,7 +124,7 @@ def _fit(name: str, setting: Setting) -> Fit:
 
 def _best(rows: Rows, tried: dict[str, tuple[Floats, Floats]]) -> str:
     """The first that no later one beats clearly."""
-    best, least = "", math.inf
+    best, least = next(iter(tried)), math.inf
     for name, (predicted, _) in tried.items():
         error = float(np.abs(np.log(predicted / rows.ms)).mean())
         if error < BETTER * least:

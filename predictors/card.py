@@ -59,7 +59,7 @@ class Entry:
     def error(self) -> ErrorCard:
         """How wrong it is."""
         told = msgspec.structs.asdict(self.fields.error)
-        unknown = {"kendall_tau": math.nan, "half_width": math.inf}
+        unknown = {"kendall_tau": math.nan, "coverage": math.nan, "half_width": math.inf}
         return ErrorCard(**told | {k: v for k, v in unknown.items() if told[k] is None})
 
     @property

@@ -66,7 +66,8 @@ class ErrorFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     within_10: float
     kendall_tau: float | None
     """Null: NaN."""
-    coverage: float
+    coverage: float | None
+    """Null: NaN."""
     half_width: float | None
     """Null: infinite."""
     confidence: float

@@ -114,7 +114,7 @@ def _fields(
 
 def _error(card: ErrorCard) -> ErrorFields:
     told = msgspec.to_builtins(card)
-    for name in ("kendall_tau", "half_width"):
+    for name in ("kendall_tau", "coverage", "half_width"):
         told[name] = told[name] if math.isfinite(told[name]) else None
     return ErrorFields(**told)
 

@@ -23,7 +23,7 @@ class ErrorCard:
     kendall_tau: float
     """Of predicted and measured order; NaN where that means nothing."""
     coverage: float
-    """Share of the rows inside their interval, which is that of the other rows."""
+    """Share of the rows inside bounds that were made without them; NaN where nobody looked."""
     half_width: float
     """Mean half-width of the intervals, relative to the prediction; infinite for too few rows."""
     confidence: float
@@ -57,24 +57,9 @@ class ErrorCard:
             within_5=float((errors < 0.05).mean()),  # noqa: PLR2004 - its name says it
             within_10=float((errors < 0.1).mean()),  # noqa: PLR2004
             kendall_tau=float(kendalltau(ms, predicted).statistic),
-            coverage=_coverage(scores, confidence),
+            coverage=math.nan,
             half_width=float(((ratio - 1.0 / ratio) / 2).mean()),
             confidence=confidence,
             rows=len(ms),
             architectures=architectures,
         )
-
-
-def _coverage(scores: Floats, confidence: float) -> float:
-    """Share of the scores that the bound made of all the others holds.
-
-    Where no two are equal that is ceil(n confidence) / n, whatever the rows: it shows that bounds
-    are made right, and only rows of another day show that these are like them.
-    """
-    ordered, n = np.sort(scores), len(scores)
-    rank = math.ceil(n * confidence - 1e-9)  # among the n - 1 others
-    if rank > n - 1:
-        return 1.0
-    # Without a score at or below it, the k-th smallest of the others is the next one up: no less
-    # than that score. For all above it, it is still the bound.
-    return float((scores <= ordered[rank - 1]).mean())

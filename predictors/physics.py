@@ -9,12 +9,13 @@ import numpy as np
 from scipy.optimize import nnls
 
 from predictors.columns import Columns, Floats
+from predictors.robust import cauchy
 from predictors.rows import Rows
 from predictors.setting import Setting
 from predictors.terms import Terms
 
 ROUNDS = 30
-CAUCHY = 2.385
+REACH = 2.385
 """Of the Cauchy weight: 95 % efficiency on normal errors (Holland & Welsch, 1977)."""
 
 RIDGE = 0.03
@@ -67,7 +68,7 @@ class Physics:
             a = np.concatenate([relative * weights[:, None], more / scale])
             found, _residual = nnls(a, np.concatenate([weights, wanted]))
             errors = relative @ found - 1.0
-            before, weights = weights, _weights(errors)
+            before, weights = weights, np.sqrt(cauchy(errors, REACH))
             if np.allclose(weights, before, atol=1e-3):
                 break
         return cls(terms, found / scale, _covariance(x, ms, weights))
@@ -121,12 +122,6 @@ class Physics:
     def _ms(self, x: Floats) -> Floats:
         ms: Floats = np.maximum(x @ self.prices, LEAST)
         return ms
-
-
-def _weights(errors: Floats) -> Floats:
-    """Square roots of the Cauchy weights; the scale of the errors is their median magnitude."""
-    scale = max(float(np.median(np.abs(errors))) / 0.6745, 1e-6)
-    return 1.0 / np.sqrt(1.0 + (errors / (CAUCHY * scale)) ** 2)
 
 
 def _covariance(x: Floats, ms: Floats, weights: Floats) -> Floats:

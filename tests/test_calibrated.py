@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations, product
 from statistics import median
@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictors import calibrated, families
-from predictors.calibrated import MLP_FROM, calibrate
+from predictors.calibrated import FROM, calibrate
 from predictors.columns import Columns, Floats
+from predictors.coverage import coverage
 from predictors.domain import Domain
 from predictors.error import ErrorCard
 from predictors.folds import ALONE, FOLDS, folds, out_of_fold
@@ -190,7 +191,7 @@ def test_the_error_card_is_what_loops_over_the_rows_say(
     assert sum(e < 0.05 for e in errors) / len(rows) == pytest.approx(found.within_5, abs=1e-9)
     assert sum(e < 0.1 for e in errors) / len(rows) == pytest.approx(found.within_10, abs=1e-9)
     assert kendall_tau(ms, predicted) == pytest.approx(found.kendall_tau, nan_ok=True)
-    assert one_left_out(rows, confidence) == pytest.approx(found.coverage)
+    assert math.isnan(found.coverage)
     assert half_width(rows, confidence) == pytest.approx(found.half_width)
     assert (confidence, len(rows), 7) == (found.confidence, found.rows, found.architectures)
 
@@ -208,15 +209,6 @@ def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float:
 
 def scores(rows: list[tuple[float, float, float]]) -> list[float]:
     return [float(abs(np.log(m / p)) / s) for m, p, s in rows]
-
-
-def one_left_out(rows: list[tuple[float, float, float]], confidence: float) -> float:
-    every, held = scores(rows), 0
-    for i, score in enumerate(every):
-        others = sorted(every[:i] + every[i + 1 :])
-        rank = math.ceil(Fraction(str(confidence)) * (len(others) + 1))
-        held += rank > len(others) or score <= others[rank - 1]
-    return held / len(rows)
 
 
 def half_width(rows: list[tuple[float, float, float]], confidence: float) -> float:
@@ -378,12 +370,85 @@ def test_auto_goes_by_the_mean_and_not_by_the_worst_row(monkeypatch: pytest.Monk
     assert "rough" == chosen(rows)
 
 
-def test_the_mlp_is_tried_from_so_many_architectures_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    many = timed(networks(MLP_FROM, 1), noise=0.03)
-    few = many.take(np.arange(MLP_FROM - 1))
-    register(monkeypatch, many, ("physics", "mlp"), mlp=1.0)
+@pytest.mark.parametrize("name", ["hybrid", "xgboost", "mlp"])
+def test_a_family_is_tried_from_so_many_architectures_on(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    many = timed(networks(FROM[name], 1), noise=0.03)
+    few = many.take(np.arange(FROM[name] - 1))
+    register(monkeypatch, many, ("physics", name), **{name: 1.0})
 
-    assert ("physics", "mlp") == (chosen(few), chosen(many))
+    assert ("physics", name) == (chosen(few), chosen(many))
+
+
+def physics(rows: Rows) -> Physics:
+    return Physics.fit(rows, setting(rows))
+
+
+def test_coverage_is_that_of_bounds_made_of_the_other_two_thirds() -> None:
+    rows = timed(networks(45, 3), noise=0.05)
+    held = 0
+    for part in folds(rows.groups, 4, 3):
+        rest = np.setdiff1d(np.arange(len(rows)), part)
+        others = rows.take(rest)
+        predicted, spread = out_of_fold(physics, others, 4, 5)
+        every = sorted(np.abs(np.log(others.ms / predicted)) / spread)
+        bound = every[math.ceil(Fraction(8, 10) * (len(rest) + 1)) - 1]
+        made = physics(others)
+        for i in part:
+            c = rows.columns.take(np.array([i]))
+            off = abs(math.log(rows.ms[i] / made.predict(c)[0]))
+            held += off <= bound * made.spread(c)[0]
+
+    assert held / len(rows) == pytest.approx(coverage(physics, rows, 0.8, 4))
+
+
+def test_coverage_never_shows_a_network_to_what_judges_it() -> None:
+    rows = timed(networks(30, 5), noise=0.02)
+    doubled = rows.take(np.repeat(np.arange(30), 2))
+    seen: list[set[object]] = []
+
+    def spy(some: Rows) -> Physics:
+        seen.append(set(some.groups))
+        return physics(some)
+
+    coverage(spy, doubled, 0.9)
+
+    thirds = [set(rows.take(part).groups) for part in folds(rows.groups, 0, 3)]
+    assert all(any(not part & some for part in thirds) for some in seen)
+    assert {20} == {len(some) for some in seen[5::6]}
+
+
+def test_coverage_tells_of_bounds_that_are_too_narrow() -> None:
+    rows = timed(networks(90, 6), noise=0.05)
+
+    class Sure:
+        def __init__(self, some: Rows) -> None:
+            self.rest = physics(some)
+
+        def predict(self, c: Columns) -> Floats:
+            return self.rest.predict(c)
+
+        def spread(self, c: Columns) -> Floats:  # as if the judged ones were the easy ones
+            return np.where(np.isin(c.weight_bytes, easy), 0.1, 1.0)
+
+    (easy, *_) = [rows.take(part).columns.weight_bytes for part in folds(rows.groups, 0, 3)]
+
+    assert 0.85 < coverage(physics, rows, 0.9) <= 1.0
+    assert coverage(Sure, rows, 0.9) < 0.8
+
+
+def test_of_few_architectures_no_coverage_is_told() -> None:
+    assert math.isnan(coverage(physics, timed(networks(29, 7), noise=0.02), 0.9))
+    assert not math.isnan(coverage(physics, timed(networks(30, 7), noise=0.02), 0.9))
+
+
+def test_the_error_card_tells_the_coverage() -> None:
+    rows = timed(networks(40, 8), noise=0.03)
+
+    found = calibrate(rows, "physics", setting(rows)).error
+
+    assert coverage(physics, rows, found.confidence) == found.coverage
 
 
 def test_bounds_of_fresh_networks_hold_as_often_as_they_say() -> None:
@@ -403,7 +468,8 @@ def test_what_is_told_of_a_fit_is_of_architectures_held_out() -> None:
     made = calibrate(rows, "physics", setting(rows))
 
     predicted, spread = out_of_fold(lambda seen: Physics.fit(seen, setting(rows)), rows)
-    assert ErrorCard.of(rows.ms, predicted, spread, 50) == made.error
+    plain = ErrorCard.of(rows.ms, predicted, spread, 50)
+    assert replace(plain, coverage=made.error.coverage) == made.error
     assert (
         Intervals.of(rows.ms, predicted, spread).scores.tolist() == made.intervals.scores.tolist()
     )
