@@ -88,7 +88,7 @@ def predict(
     --limit says how many rows; --export has them all. The networks of a space are told by size.
     """
     from bench.candidate_choice import Chosen
-    from bench.oracles import Wanted
+    from bench.forecasters import Wanted
     from bench.predict_run import Output, card_of, run
 
     chosen = Chosen(

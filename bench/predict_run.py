@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.candidate_choice import Chosen
     from bench.candidates import Candidates
-    from bench.oracles import Wanted
+    from bench.forecasters import Wanted
     from bench.predicting import Asked, Summary
     from bench.predictions import Shown, Told
     from predictors.card import Card
@@ -85,23 +85,23 @@ def run(card: "Card", chosen: "Chosen", wanted: "Wanted", output: Output) -> Non
 
 def _predict(card: "Card", chosen: "Chosen", wanted: "Wanted", output: Output) -> "Told":
     from bench.candidate_choice import candidates
-    from bench.oracles import oracles
+    from bench.forecasters import forecasters
     from bench.predicting import Asked, columns_of
     from bench.predictions import Told
 
     networks = candidates(chosen)
-    answers = oracles(card, wanted)
+    answers = forecasters(card, wanted)
     for pair in answers.left_out:
         typer.echo(f"bench: left out {pair}: the card has no predictor for it", err=True)
     asked = Asked(
-        networks, answers.oracles, wanted.confidence, output.within_ms, output.extrapolate
+        networks, answers.forecasters, wanted.confidence, output.within_ms, output.extrapolate
     )
     shown = _shown(networks, columns_of(networks), output)
     summaries = _run(asked, shown, output.export)
     rows = None if shown is None else shown.table()
     return Told(
         card,
-        answers.oracles,
+        answers.forecasters,
         wanted.deployed,
         wanted.confidence,
         output.within_ms,

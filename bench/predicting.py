@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.candidates import SIZES, Candidates, Listed, Part, rest_of
-from bench.oracles import Oracle
+from bench.forecasters import Forecaster
 from results.errors import BadInputError
 from results.measurement import Workload
 
@@ -29,7 +29,7 @@ class Asked:
     """What is to be predicted, and of whom."""
 
     candidates: Candidates
-    oracles: tuple[Oracle, ...]
+    forecasters: tuple[Forecaster, ...]
     confidence: float
     within_ms: float | None = None
     """Only networks whose upper bound is not above it."""
@@ -64,11 +64,11 @@ class _Tally:
     kept: int = 0
     outside: int = 0
 
-    def summary(self, oracle: Oracle, work: Workload) -> Summary:
+    def summary(self, forecaster: Forecaster, work: Workload) -> Summary:
         ms = np.concatenate(self.ms)
         return Summary(
-            oracle.runtime,
-            oracle.scheme,
+            forecaster.runtime,
+            forecaster.scheme,
             work.batch,
             work.tokens,
             work.threads,
@@ -90,15 +90,15 @@ def predict(asked: Asked, keep: "Callable[[pa.Table], None]") -> list[Summary]:
         BadInputError: a text is longer than the networks' positions, or no network of the space
             is in the range of the rows.
     """
-    for oracle in asked.oracles:
-        for work in oracle.workloads:
+    for forecaster in asked.forecasters:
+        for work in forecaster.workloads:
             _require_positions(asked.candidates, work)
         if not asked.extrapolate:
-            _require_range(asked.candidates, oracle)
+            _require_range(asked.candidates, forecaster)
     return [
-        _predict(asked, oracle, work, keep)
-        for oracle in asked.oracles
-        for work in oracle.workloads
+        _predict(asked, forecaster, work, keep)
+        for forecaster in asked.forecasters
+        for work in forecaster.workloads
     ]
 
 
@@ -115,26 +115,32 @@ def columns_of(candidates: Candidates) -> tuple[str, ...]:
 
 
 def _predict(
-    asked: Asked, oracle: Oracle, work: Workload, keep: "Callable[[pa.Table], None]"
+    asked: Asked, forecaster: Forecaster, work: Workload, keep: "Callable[[pa.Table], None]"
 ) -> Summary:
     tally, place = _Tally(), 0
     for part in asked.candidates.parts():
-        found = oracle.made.forecast(part.columns(work, oracle.numerics), asked.confidence)
+        found = forecaster.made.forecast(part.columns(work, forecaster.numerics), asked.confidence)
         tally.ms.append(found.ms)
         tally.outside += int((found.beyond > 1).sum())
         table = _table(
-            part, place, found, oracle, work, named=isinstance(asked.candidates, Listed)
+            part, place, found, forecaster, work, named=isinstance(asked.candidates, Listed)
         )
         if asked.within_ms is not None:
             table = table.filter(found.upper <= asked.within_ms)
         tally.kept += len(table)
         keep(table)
         place += len(part)
-    return tally.summary(oracle, work)
+    return tally.summary(forecaster, work)
 
 
 def _table(
-    part: Part, place: int, found: "Forecast", oracle: Oracle, work: Workload, *, named: bool
+    part: Part,
+    place: int,
+    found: "Forecast",
+    forecaster: Forecaster,
+    work: Workload,
+    *,
+    named: bool,
 ) -> "pa.Table":
     """The rows of one part; every column is as long as the part."""
     import pyarrow as pa
@@ -143,8 +149,8 @@ def _table(
     name = {"architecture": part.names()} if named else {}
     network = {**part.sizes, "parameters": part.parameters}
     same = {
-        "runtime": oracle.runtime,
-        "scheme": oracle.scheme,
+        "runtime": forecaster.runtime,
+        "scheme": forecaster.scheme,
         "batch": work.batch,
         "tokens": work.tokens,
         "threads": work.threads,
@@ -155,7 +161,7 @@ def _table(
             **network,
             **{column: pa.repeat(value, n) for column, value in same.items()},
             **{column: getattr(found, column) for column in ("ms", "lower", "upper", "beyond")},
-            "family": pa.repeat(oracle.made.predictor.family, n),
+            "family": pa.repeat(forecaster.made.predictor.family, n),
             PLACE: np.arange(place, place + n),
         }
     )
@@ -169,25 +175,27 @@ def _require_positions(candidates: Candidates, work: Workload) -> None:
         )
 
 
-def _require_range(candidates: Candidates, oracle: Oracle) -> None:
+def _require_range(candidates: Candidates, forecaster: Forecaster) -> None:
     """Refuse another space than that of the rows; a single network that is outside is told."""
     space = candidates.space
     if space is None:
         return
-    domain = oracle.made.domain
+    domain = forecaster.made.domain
     low = (round(domain.ranges[name][0]) for name in ("batch", "tokens", "threads"))
     work = Workload(*low)
-    if any((domain.beyond(c) <= 1).any() for c in _members(candidates, work, oracle)):
+    if any((domain.beyond(c) <= 1).any() for c in _members(candidates, work, forecaster)):
         return
-    least = next(_members(candidates, work, oracle)).take(slice(0, 1))
+    least = next(_members(candidates, work, forecaster)).take(slice(0, 1))
     raise BadInputError(
         f"no network of the space {space.name} is in the range of the rows that predict "
-        f"{oracle.runtime} {oracle.scheme} (of the first, {domain.why(least)[0]}): measure rows "
-        "of that space with `bench profile`, or give --extrapolate"
+        f"{forecaster.runtime} {forecaster.scheme} (of the first, {domain.why(least)[0]}): "
+        "measure rows of that space with `bench profile`, or give --extrapolate"
     )
 
 
-def _members(candidates: Candidates, work: Workload, oracle: Oracle) -> "Iterator[Columns]":
+def _members(
+    candidates: Candidates, work: Workload, forecaster: Forecaster
+) -> "Iterator[Columns]":
     """The candidates, then others of their space: all, or where layers differ some."""
     for part in chain(candidates.parts(), rest_of(candidates)):
-        yield part.columns(work, oracle.numerics)
+        yield part.columns(work, forecaster.numerics)

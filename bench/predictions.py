@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.candidates import SIZES
-from bench.oracles import Oracle
+from bench.forecasters import Forecaster
 from bench.predicting import PLACE, Summary
 from results.errors import BadInputError
 from results.measurement import Workload
@@ -56,7 +56,7 @@ class Told:
     """All that there is to print."""
 
     card: "Card"
-    oracles: tuple[Oracle, ...]
+    forecasters: tuple[Forecaster, ...]
     deployed: bool
     confidence: float
     within_ms: float | None
@@ -70,21 +70,21 @@ def headline(told: Told) -> list[str]:
     cpu = told.card.environment.hardware.cpu
     served = ", as served" if told.deployed else ""
     said = [f"{told.card.device} ({cpu}): predicted latency in ms{served}"]
-    for oracle in told.oracles:
-        made = oracle.made
+    for forecaster in told.forecasters:
+        made = forecaster.made
         rows = f"{made.error.rows} rows"
-        if oracle.fitted_to != oracle.scheme:
-            rows += f" of several schemes ({oracle.fitted_to})"
+        if forecaster.fitted_to != forecaster.scheme:
+            rows += f" of several schemes ({forecaster.fitted_to})"
         said.append(
-            f"{oracle.runtime} {oracle.scheme}: {made.predictor.family}, from {rows}, error "
-            f"{made.error.mape:.1%} on networks that were held out"
+            f"{forecaster.runtime} {forecaster.scheme}: {made.predictor.family}, from {rows}, "
+            f"error {made.error.mape:.1%} on networks that were held out"
         )
     return said
 
 
-def notes(table: "pa.Table", oracles: Sequence[Oracle]) -> list[str]:
+def notes(table: "pa.Table", forecasters: Sequence[Forecaster]) -> list[str]:
     """For each row, in words, what the predictor had no rows of, and how far; or nothing."""
-    made = {(o.runtime, o.scheme): o for o in oracles}
+    made = {(o.runtime, o.scheme): o for o in forecasters}
     return [
         _note(row, made[row["runtime"], row["scheme"]]) if row["beyond"] > 1 else ""
         for row in table.to_pylist()
@@ -94,7 +94,7 @@ def notes(table: "pa.Table", oracles: Sequence[Oracle]) -> list[str]:
 def row_table(told: Told, rows: "pa.Table") -> "Table":
     """A line for each prediction."""
     bounds = f"{100 * told.confidence:g} % bounds"
-    said = notes(rows, told.oracles)
+    said = notes(rows, told.forecasters)
     headings = ("network", "runtime", "scheme", "work", "ms", bounds)
     drawn = _table([*headings, *(["note"] if any(said) else [])], words=("network", "note"))
     names = _names(rows)
@@ -136,13 +136,16 @@ def as_json(told: Told) -> dict[str, Any]:
                 "rows": x.made.error.rows,
                 "mape": x.made.error.mape,
             }
-            for x in told.oracles
+            for x in told.forecasters
         ],
         "summary": [asdict(x) for x in told.summaries],
     }
     if told.rows is not None:
         beside = zip(
-            _names(told.rows), told.rows.to_pylist(), notes(told.rows, told.oracles), strict=True
+            _names(told.rows),
+            told.rows.to_pylist(),
+            notes(told.rows, told.forecasters),
+            strict=True,
         )
         found["predictions"] = [
             {"architecture": name, **row, "note": note} for name, row, note in beside
@@ -150,13 +153,13 @@ def as_json(told: Told) -> dict[str, Any]:
     return found
 
 
-def _note(row: dict[str, Any], oracle: Oracle) -> str:
+def _note(row: dict[str, Any], forecaster: Forecaster) -> str:
     """A domain looks at means over the layers, which the row has."""
     from predictors.columns import Columns, Numerics
 
     work = Workload(row["batch"], row["tokens"], row["threads"])
     sizes = {name: [row[name]] for name in SIZES}
-    (why,) = oracle.made.domain.why(Columns.of_sizes(sizes, work, Numerics()))
+    (why,) = forecaster.made.domain.why(Columns.of_sizes(sizes, work, Numerics()))
     return f"out of range: {why} ({row['beyond']:.3g} x)"
 
 

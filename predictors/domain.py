@@ -60,8 +60,9 @@ class Domain:
         said: list[list[str]] = [[] for _ in range(len(c))]
         for name, factor in factors.items():
             low, high = self.ranges[name]
+            seen = f"in {low:g}-{high:g}" if low < high else f"{low:g}"
             for i in np.flatnonzero(factor > SLACK):
-                said[i].append(f"{name} {values[name][i]:g} is not in {low:g}-{high:g}")
+                said[i].append(f"{name} {values[name][i]:g} is not {seen}")
         return ["; ".join(clauses) for clauses in said]
 
     def _factors(self, c: Columns) -> dict[str, Floats]:

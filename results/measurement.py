@@ -109,6 +109,12 @@ class Series:
             if len(getattr(self, name)) not in (0, length):
                 message = f"{name} has {len(getattr(self, name))} samples, wall_ns has {length}"
                 raise ValueError(message)
+        for name in ("wall_ns", "cpu_ns"):
+            if min(getattr(self, name), default=1) < 1:
+                message = (
+                    f"{name} has a sample of {min(getattr(self, name))} ns; none is that short"
+                )
+                raise ValueError(message)
         if min(self.visits, default=0) < 1 or sum(self.visits) != length:
             message = f"visits {self.visits} do not add up to {length} samples"
             raise ValueError(message)

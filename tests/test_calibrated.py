@@ -261,7 +261,7 @@ OUTSIDE: list[tuple[str, tuple[int, int, int, int, int], Workload, float]] = [
     ("hidden 16 is not in 64-256", (3, 16, 4, 64, 400), Workload(), 4.0),
     ("heads 1 is not in 2-8", (3, 100, 1, 16, 400), Workload(), 2.0),
     ("qkv 160 is not in 32-128", (3, 100, 8, 160, 400), Workload(), 1.25),
-    ("head width 4 is not in 16-16", (3, 100, 8, 32, 400), Workload(), 4.0),
+    ("head width 4 is not 16", (3, 100, 8, 32, 400), Workload(), 4.0),
     ("ffn 1100 is not in 100-1000", (3, 100, 4, 64, 1100), Workload(), 1.1),
     ("batch 8 is not in 1-4", (3, 100, 4, 64, 400), Workload(8), 2.0),
     ("tokens 512 is not in 32-128", (3, 100, 4, 64, 400), Workload(1, 512), 4.0),

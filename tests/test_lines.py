@@ -56,7 +56,9 @@ def a_series(draw: st.DrawFn, visits: int) -> Series:
     lengths = draw(st.lists(st.integers(1, 3), min_size=visits, max_size=visits))
     n = sum(lengths)
     column = st.lists(wholes, min_size=n, max_size=n).map(tuple)
-    wall, *columns = draw(column), *(draw(column | st.just(())) for _ in range(3))
+    times = st.lists(st.integers(1), min_size=n, max_size=n).map(tuple)
+    wall, cpu = draw(times), draw(times | st.just(()))
+    columns = cpu, *(draw(column | st.just(())) for _ in range(2))
     return Series(wall, *columns, tuple(lengths), draw(st.lists(wholes, max_size=3).map(tuple)))
 
 
@@ -116,6 +118,15 @@ def test_a_column_is_as_long_as_wall_time_or_empty(name) -> None:
     assert () == getattr(Series(**columns | {name: ()}, visits=(2,)), name)
     with pytest.raises(ValueError, match=f"{name} has 1 samples, wall_ns has 2"):
         Series(**columns | {name: (5,)}, visits=(2,))
+
+
+@pytest.mark.parametrize("name", ["wall_ns", "cpu_ns"])
+@pytest.mark.parametrize("shortest", [0, -7])
+def test_a_sample_takes_time(name, shortest) -> None:
+    columns = {"wall_ns": (5, 6), "cpu_ns": (5, 6), "switches": (0, 0), "faults": (0, 0)}
+
+    with pytest.raises(ValueError, match=f"{name} has a sample of {shortest} ns"):
+        Series(**columns | {name: (5, shortest)}, visits=(2,))
 
 
 @given(sessions | measurements)

@@ -46,7 +46,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Oracle:
+class Forecaster:
     """One predictor, and what it is asked."""
 
     runtime: str
@@ -62,11 +62,11 @@ class Oracle:
 class Answers:
     """The predictors that answer; and what was named and cannot be had, as `runtime scheme`."""
 
-    oracles: tuple[Oracle, ...]
+    forecasters: tuple[Forecaster, ...]
     left_out: tuple[str, ...] = ()
 
 
-def oracles(card: "Card", wanted: Wanted) -> Answers:
+def forecasters(card: "Card", wanted: Wanted) -> Answers:
     """A predictor for every wanted scheme on every wanted runtime of the card.
 
     A scheme without rows of its own is predicted by the runtime's predictor of mixtures if that
@@ -83,19 +83,19 @@ def oracles(card: "Card", wanted: Wanted) -> Answers:
                 f"the card of {card.device} has no predictor for runtime {runtime!r}: it has "
                 f"{_told(has)}"
             )
-    found: list[Oracle] = []
+    found: list[Forecaster] = []
     left_out: list[str] = []
     spelled = tuple(dict.fromkeys(map(_spelled, wanted.schemes)))
     for runtime in dict.fromkeys(wanted.runtimes or has):
         for scheme in _schemes(spelled, has[runtime]):
-            oracle = _oracle(card, runtime, scheme, wanted)
-            if oracle is not None:
-                found.append(oracle)
+            forecaster = _forecaster(card, runtime, scheme, wanted)
+            if forecaster is not None:
+                found.append(forecaster)
             elif wanted.runtimes:
                 left_out.append(f"{runtime} {scheme}")
     _require_each(spelled, found, card, has)
-    for oracle in found:
-        _require_bounds(oracle, wanted.confidence)
+    for forecaster in found:
+        _require_bounds(forecaster, wanted.confidence)
     return Answers(tuple(found), tuple(left_out))
 
 
@@ -134,13 +134,13 @@ def _int8(own: Sequence[str]) -> list[str]:
     return [s for s in own if any("int8" in kind for kind in numerics_of(s).kinds.values())]
 
 
-def _oracle(card: "Card", runtime: str, scheme: str, wanted: Wanted) -> Oracle | None:
+def _forecaster(card: "Card", runtime: str, scheme: str, wanted: Wanted) -> Forecaster | None:
     numerics = numerics_of(scheme)
     for fitted_to in (scheme, MIXED):
         entry = card.find(runtime, fitted_to, wanted.profile)
         if entry is not None and scheme != MIXED and _kinds(numerics) <= set(entry.domain.kinds):
             work = _workloads(entry.domain.ranges, wanted)
-            return Oracle(runtime, scheme, fitted_to, entry.calibrated(), numerics, work)
+            return Forecaster(runtime, scheme, fitted_to, entry.calibrated(), numerics, work)
     return None
 
 
@@ -169,10 +169,13 @@ def _or_near(asked: int | None, usual: int, ends: tuple[float, float]) -> int:
 
 
 def _require_each(
-    spelled: Sequence[str], found: Sequence[Oracle], card: "Card", has: Mapping[str, Sequence[str]]
+    spelled: Sequence[str],
+    found: Sequence[Forecaster],
+    card: "Card",
+    has: Mapping[str, Sequence[str]],
 ) -> None:
     """What was named and can be had on no runtime is refused."""
-    answered = {oracle.scheme for oracle in found}
+    answered = {forecaster.scheme for forecaster in found}
     answered |= {INT8 for scheme in answered if _int8([scheme])}
     for scheme in spelled:
         if scheme not in answered:
@@ -196,14 +199,14 @@ def _schemes_told(names: Sequence[str]) -> str:
     return ", ".join(name for name in names if name != MIXED) + mixtures
 
 
-def _require_bounds(oracle: Oracle, confidence: float) -> None:
-    if math.isfinite(oracle.made.intervals.factor(confidence)):
+def _require_bounds(forecaster: Forecaster, confidence: float) -> None:
+    if math.isfinite(forecaster.made.intervals.factor(confidence)):
         return
     from predictors.intervals import least_rows
 
-    n = len(oracle.made.intervals.scores)
+    n = len(forecaster.made.intervals.scores)
     raise BadInputError(
-        f"{oracle.runtime} {oracle.scheme}: {n} rows are too few for bounds that hold in "
+        f"{forecaster.runtime} {forecaster.scheme}: {n} rows are too few for bounds that hold in "
         f"{100 * confidence:g} % of the cases, {least_rows(confidence)} are needed: measure more, "
         f"or give --confidence {math.floor(1000 * n / (n + 1)) / 1000:g}"
     )
