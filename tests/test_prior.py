@@ -282,3 +282,13 @@ def test_nothing_is_expected_where_nothing_is_known() -> None:
 
     assert math.inf == far.expected(C)[1]
     assert math.inf == made.expected(C, 0.99)[1]
+
+
+def test_more_error_is_expected_of_candidates_that_are_farther_from_the_rows() -> None:
+    made = calibrate(timed(THERE, NOISE).take(drawn(14)), "physics", Setting(TERMS))
+    far = columns(networks(100, 3, times=4))
+
+    near_error, far_error = made.expected(C)[0], made.expected(far)[0]
+
+    assert near_error > 1.1 * made.intervals.scores.mean()
+    assert far_error > 1.1 * near_error
