@@ -199,8 +199,8 @@ def _require_use(asked: Asked) -> None:
 
 def _needs(name: str, error: ModuleNotFoundError) -> BadInputError:
     return BadInputError(
-        f"the family {name} needs {error.name}, which is not installed: "
-        "pip install 'subbert[predict]'"
+        f"the family {name} needs {error.name}, which is not installed: install subbert again, "
+        "with all that it depends on"
     )
 
 

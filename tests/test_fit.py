@@ -316,7 +316,7 @@ def test_a_family_whose_package_is_missing_says_what_to_install(bench, monkeypat
     code, _, stderr = bench("--family", "xgboost")
 
     assert 2 == code
-    assert "the family xgboost needs xgboost, which is not installed: pip install" in stderr
+    assert "the family xgboost needs xgboost, which is not installed: install subbert" in stderr
 
 
 def test_int8_is_every_scheme_of_integers_and_settings_are_spelled_as_in_rows(
