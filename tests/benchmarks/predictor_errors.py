@@ -1,6 +1,7 @@
 """How wrong predictors are on networks they have not seen, by the rows they were fitted to.
 
 `python -m tests.benchmarks.predictor_errors LEDGER DEVICE` prints the tables; nothing is measured.
+With a third word, `seeds`, the seeds' own predictor is fitted beside ours.
 """
 
 import sys
@@ -14,11 +15,13 @@ from scipy.stats import kendalltau
 
 from bench.training import MIXED, TrainingSet, Wanted, training_sets
 from predictors.calibrated import Calibrated, calibrate
+from predictors.families import family
 from predictors.rows import Rows
 from results.store import Ledger
 
 DRAWS = 20
 SIZES = (20, 50, 100)
+SEEDS_FROM = 1000
 LEAST_TEST = 40
 """Networks that must be left to judge by."""
 
@@ -146,6 +149,30 @@ def only(found: TrainingSet, tokens: Sequence[int]) -> TrainingSet:
     return _part(found, several & np.isin(found.rows.columns.tokens, tokens))
 
 
+def against_seeds(found: TrainingSet, seen: int = 2000) -> Iterator[str]:
+    """`mlp-seed` fitted to many rows, ours to fifty of the same; judged on the same others."""
+    networks = list(dict.fromkeys(found.rows.groups))
+    seen = min(seen, len(networks) - 2 * LEAST_TEST)
+    order = np.random.default_rng(0).permutation(len(networks))
+    many = {networks[i] for i in order[:seen]}
+    mask = np.array([group in many for group in found.rows.groups])
+    train, test = found.rows.take(mask), found.rows.take(~mask)
+    judged = []
+    for seed in range(DRAWS):
+        chosen = train.take(np.random.default_rng(seed).permutation(len(train))[:50])
+        judged.append(Judged.of(calibrate(chosen, "physics", found.setting(seed)), test))
+    name = f"{found.key.runtime} {found.key.scheme}"
+    yield f"{name:32s} physics {50:6d} {told(judged)}"
+    theirs = family("mlp-seed").fit(train, found.setting()).predict(test.columns)
+    errors = np.abs(theirs / test.ms - 1)
+    tau = kendalltau(test.ms, theirs).statistic
+    yield (
+        f"{name:32s} mlp-seed {len(train):5d} {100 * errors.mean():6.2f} {'':6s} "
+        f"{100 * np.median(errors):6.2f} {100 * (errors < 0.05).mean():5.0f} "
+        f"{100 * (errors < 0.1).mean():6.1f} {tau:6.3f}"
+    )
+
+
 def report(ledger: Path, device: str) -> Iterator[str]:
     sets = training_sets(Ledger(ledger), Wanted(device))
     plain = [found for found in sets if found.key.scheme != MIXED]
@@ -159,6 +186,15 @@ def report(ledger: Path, device: str) -> Iterator[str]:
     yield from split([usual_workload(found) for found in plain], shallow, "physics")
 
 
+def seeds(ledger: Path, device: str) -> Iterator[str]:
+    """Takes about ten minutes a scheme: the seeds' network has twelve million parameters."""
+    yield f"{'':45s} rows {HEADINGS}"
+    for found in training_sets(Ledger(ledger), Wanted(device, ("onnxruntime",))):
+        if found.key.scheme != MIXED and found.rows.architectures > SEEDS_FROM:
+            yield from against_seeds(usual_workload(found))
+
+
 if __name__ == "__main__":
-    for sentence in report(Path(sys.argv[1]), sys.argv[2]):
+    ledger, device, *more = sys.argv[1:]
+    for sentence in (seeds if more == ["seeds"] else report)(Path(ledger), device):
         print(sentence, flush=True)  # noqa: T201 - the output
