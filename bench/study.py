@@ -140,7 +140,7 @@ class Study:
         del rows  # those of earlier sessions count too
         before = self.rows
         self.judge()
-        self.stalled = bool(self.open) and self.rows == before
+        self.stalled = self.rows == before
         return () if self.stalled else self._further()
 
     def judge(self) -> None:

@@ -149,6 +149,15 @@ def test_the_first_round_is_decided_by_the_seed(machine: Machine) -> None:
     assert set(networks(first)) != set(networks(other))
 
 
+def test_so_are_the_candidates_and_which_of_them_is_the_first(machine: Machine) -> None:
+    one, other = machine.study(seed=3), machine.study(seed=4)
+    assert one.pool != other.pool
+
+    other.__dict__["pool"] = one.pool
+
+    assert one.begin() != other.begin()
+
+
 def test_the_first_round_is_in_every_runtime_and_scheme(machine: Machine) -> None:
     tasks = machine.study(THREE).begin()
 
@@ -253,6 +262,7 @@ def test_each_length_of_a_network_is_a_candidate_of_its_own(machine: Machine) ->
     assert len(networks(first)) < len(first)
     assert 30 == len(set(candidates(machine.asked))) == len(machine.asked)
     assert study.least <= len(networks(machine.asked))
+    assert 1998 == len(study.pool)
 
 
 def test_where_layers_differ_every_depth_is_there(machine: Machine) -> None:
@@ -365,11 +375,52 @@ def test_measuring_anew_counts_only_its_own_rows(machine: Machine) -> None:
     assert (BEGIN, []) == (study.rows, study.open)
 
 
-def test_a_first_round_that_was_killed_is_taken_up_again(machine: Machine) -> None:
-    whole = machine.study(TWO).begin()
+@pytest.mark.parametrize("most", [BEGIN, 60])
+def test_a_first_round_that_was_killed_is_taken_up_again(machine: Machine, most: int) -> None:
+    target = replace(EASY, most=most)
+    whole = machine.study(TWO, target).begin()
     machine.answer(whole[:11])
 
-    assert whole[11:] == later(machine).study(TWO).begin()
+    assert whole[11:] == later(machine).study(TWO, target).begin()
+
+
+def test_rows_enough_to_fit_to_are_gone_on_from_whatever_they_are(machine: Machine) -> None:
+    machine.errors = {"fp32": 0.3}
+    drawn = SPACE.sample_unique(np.random.default_rng(9), 20)
+    (task, *_) = machine.study().begin()
+    machine.answer([replace(task, subject=replace(task.subject, architecture=a)) for a in drawn])
+
+    tasks = later(machine).study(target=HARD).begin()
+
+    assert GO_ON == len(tasks)
+
+
+def test_where_the_first_networks_were_not_enough_it_asks_for_more(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.study.least_rows", lambda: BEGIN + 1)
+    machine.answer(first := machine.study().begin())
+
+    tasks = later(machine).study().begin()
+
+    assert GO_ON == len(tasks)
+    assert not set(tasks) & set(first)
+
+
+@pytest.mark.parametrize(("count", "enough"), [(8, False), (9, True)])
+def test_nine_networks_are_fitted_to_however_long_their_texts_are(
+    machine: Machine, count: int, *, enough: bool
+) -> None:
+    study = machine.study(tokens=[64, 128])
+    (task, *_) = study.begin()
+    for a in SPACE.sample_unique(np.random.default_rng(9), count):
+        for tokens in (64, 128):
+            subject = replace(task.subject, architecture=a)
+            machine.answer([replace(task, subject=subject, workload=Workload(tokens=tokens))])
+
+    study.judge()
+
+    assert (2 * count, enough) == (study.rows, FP32 in study.found)
 
 
 def test_a_later_round_that_was_killed_is_gone_on_from(machine: Machine) -> None:
@@ -416,7 +467,7 @@ def test_a_runtime_that_fails_does_not_keep_the_others_from_the_end(machine: Mac
 
 
 def test_when_most_rows_are_noisy_it_asks_for_others(machine: Machine) -> None:
-    study = machine.study()
+    study = machine.study(space=replace(TINY, ffn=(32, 64, 96, 128)))
     tasks = study.begin()
     machine.answer(tasks[:7], flags=("wide",))
     machine.answer(tasks[7:])
