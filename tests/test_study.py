@@ -21,6 +21,7 @@ from bench.warm_start import WarmStart
 from nas.space import SearchSpace, load_space
 from predictors.calibrated import calibrate
 from predictors.columns import Columns
+from predictors.design import wider
 from predictors.physics import Physics
 from predictors.prior import Prior
 from predictors.rows import Rows
@@ -169,6 +170,31 @@ def test_the_first_round_is_in_every_runtime_and_scheme(machine: Machine) -> Non
         assert {("torch", "fp32"), *[("onnxruntime", s) for s in TWO["onnxruntime"]]} == kinds(
             of_it
         )
+
+
+def test_rounds_after_it_ask_for_what_is_known_least_in_what_is_open(machine: Machine) -> None:
+    machine.errors = {"int8-dynamic": 0.4}
+    study = machine.study(TWO)
+    first = study.begin()
+    machine.answer(first)
+
+    second = study.more(())
+
+    columns = Columns.of(*zip(*study.pool, strict=True), numerics_of("int8-dynamic"))  # type: ignore[arg-type]
+    made = study.found[Key("onnxruntime", "int8-dynamic", "stable")].predictor
+    assert isinstance(made, Physics)
+    chosen = [study.pool.index(x) for x in dict.fromkeys(candidates(first))]  # type: ignore[arg-type]
+    expected = wider([(made, columns)], chosen, GO_ON)
+    assert [study.pool[i] for i in expected] == candidates(second)
+
+
+def test_rows_of_the_procedure_at_hand_are_those_that_count(machine: Machine) -> None:
+    study = machine.study(profile="deployed")
+
+    run(machine, study)
+
+    assert (BEGIN, []) == (study.rows, study.open)
+    assert [Key("onnxruntime", "fp32", "deployed")] == [*study.found]
 
 
 def test_rounds_after_it_ask_only_for_what_is_not_good_enough(machine: Machine) -> None:
