@@ -59,6 +59,8 @@ class Calibrated:
     def forecast(self, c: Columns, confidence: float = CONFIDENCE) -> Forecast:
         """Milliseconds with bounds. Memory beside the columns is bounded.
 
+        Outside the range of the rows the bounds are wider by the factor by which it is outside.
+
         Raises:
             ValueError: a kind of arithmetic that no row had.
         """
@@ -75,13 +77,13 @@ class Calibrated:
         """
         spread = self.predictor.spread(c)
         with np.errstate(over="ignore"):  # so far away that nothing is known
-            width = np.sinh(self.intervals.factor(confidence) * spread)
+            width = np.sinh(self.intervals.factor(confidence) * spread * self.domain.beyond(c))
         return float(self.intervals.scores.mean() * spread.mean()), float(width.mean())
 
     def _forecast(self, c: Columns, confidence: float) -> tuple[Floats, Floats, Floats, Floats]:
-        ms = self.predictor.predict(c)
-        spread = self.predictor.spread(c)
-        return ms, *self.intervals.bounds(ms, spread, confidence), self.domain.beyond(c)
+        ms, beyond = self.predictor.predict(c), self.domain.beyond(c)
+        spread = self.predictor.spread(c) * beyond
+        return ms, *self.intervals.bounds(ms, spread, confidence), beyond
 
 
 def calibrate(rows: Rows, name: str, setting: Setting) -> Calibrated:

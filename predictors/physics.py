@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from predictors.columns import Columns, Floats
-from predictors.robust import cauchy
+from predictors.robust import cauchy, spread
 from predictors.rows import Rows
 from predictors.setting import Setting
 from predictors.terms import Terms
@@ -22,6 +22,12 @@ RIDGE = 0.03
 """Of the spread, for each row: keeps a term that the rows hardly show from making it endless. With
 0.001 the intervals of 20 random rows held in 87 % of the cases instead of 89 %; with 0.1 those of
 rows that were chosen for being extreme were half as wide again as they need be."""
+
+NOISE = 0.02
+"""Relative errors of rows for which the preference of work over weights counts as much as one row;
+with smaller errors less, so that rows without any decide alone. Without it float32 predictors that
+were fitted at 128 tokens were 58 % off at 512 and 59 % at 64, with it 19 % and 6 %; at 128 tokens
+and 20 rows the error rose from 2.3 % to 2.5 %."""
 
 LEAST = 1e-9
 """Milliseconds: no call takes less, though all that a network has may have come out free."""
@@ -60,16 +66,19 @@ class Physics:
         scale = x.max(axis=0)
         scale[scale == 0] = 1.0
         relative = x / scale / ms[:, None]
-        weights = np.ones(len(ms))
-        more, wanted = np.empty((0, len(scale))), np.empty(0)
-        if setting.prior is not None:
+        weights, firm = np.ones(len(ms)), 0.0 if setting.prior is None else 1.0
+        if setting.prior is None:
+            more, wanted = _work_first(terms, x, ms)
+        else:
             more, wanted = setting.prior.rows(terms, x, ms)
         for _ in range(ROUNDS):
-            a = np.concatenate([relative * weights[:, None], more / scale])
-            found, _residual = nnls(a, np.concatenate([weights, wanted]))
+            a = np.concatenate([relative * weights[:, None], firm * more / scale])
+            found, _residual = nnls(a, np.concatenate([weights, firm * wanted]))
             errors = relative @ found - 1.0
-            before, weights = weights, np.sqrt(cauchy(errors, REACH))
-            if np.allclose(weights, before, atol=1e-3):
+            before = *weights, firm
+            weights = np.sqrt(cauchy(errors, REACH))
+            firm = min(spread(errors) / NOISE, 1.0) if setting.prior is None else 1.0
+            if np.allclose((*weights, firm), before, atol=1e-3):
                 break
         return cls(terms, found / scale, _covariance(x, ms, weights))
 
@@ -122,6 +131,16 @@ class Physics:
     def _ms(self, x: Floats) -> Floats:
         ms: Floats = np.maximum(x @ self.prices, LEAST)
         return ms
+
+
+def _work_first(terms: Terms, x: Floats, ms: Floats) -> tuple[Floats, Floats]:
+    """Further rows of the relative problem: reading the weights costs nothing, as far as it goes.
+
+    Under one number of tokens the weights to be read are nearly as many as the products to be
+    computed, and only other numbers of tokens tell the two apart.
+    """
+    share = (x / ms[:, None]).mean(axis=0)
+    return np.diag(share * np.array(terms.of_weights)), np.zeros(len(share))
 
 
 def _covariance(x: Floats, ms: Floats, weights: Floats) -> Floats:

@@ -35,6 +35,11 @@ class Terms:
         """In the order of the columns of `matrix`."""
         return tuple(self._terms(_ANYTHING))
 
+    @property
+    def of_weights(self) -> tuple[bool, ...]:
+        """Which terms are of reading the weights, however many tokens they are used for."""
+        return tuple(name.startswith(("weights", "leaving", "beyond")) for name in self.names)
+
     def matrix(self, c: Columns) -> Floats:
         """The terms of every candidate: [n, terms]."""
         return np.stack(list(self._terms(c).values()), axis=1)

@@ -529,7 +529,8 @@ def test_many_candidates_are_forecast_in_slices_that_join_to_one_go(
 
     assert [1 << 16, 1 << 16, 150_000 - (1 << 17)] == asked
     np.testing.assert_allclose(found.ms, plainly(made.predictor, c), rtol=1e-12)  # type: ignore[arg-type]
-    lower, upper = made.intervals.bounds(found.ms, made.predictor.spread(c))
+    wider = made.predictor.spread(c) * made.domain.beyond(c)
+    lower, upper = made.intervals.bounds(found.ms, wider)
     np.testing.assert_allclose(found.lower, lower, rtol=1e-12)
     np.testing.assert_allclose(found.upper, upper, rtol=1e-12)
     assert made.domain.beyond(c).tolist() == found.beyond.tolist()

@@ -137,6 +137,38 @@ def test_weights_cost_more_from_half_a_cache_on() -> None:
         assert [beyond] == terms_of(one(), Terms((FP32,), (int(size),)))["beyond L2"]
 
 
+def test_of_work_and_weights_that_one_length_cannot_tell_apart_work_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Passes and products are seen at 128 tokens, with errors; that is to hold at 64 and 512."""
+    found = networks(60, 4)
+    c = columns(found)
+    terms = Terms(c.kinds, (1 << 21,))
+    typical = np.median(terms.matrix(c), axis=0)
+    costly = [n.startswith(("norms", "attention products", "ffn products")) for n in terms.names]
+    work = np.divide(1.0, typical, out=np.zeros_like(typical), where=costly)
+    errors = np.exp(np.random.default_rng(0).normal(0.0, 0.03, len(c)))
+    rows = Rows(c, terms.matrix(c) @ work * errors, tuple(found))
+
+    def off(tokens: int) -> float:
+        other = columns(networks(100, 5), workloads=[Workload(1, tokens)])
+        made = Physics.fit(rows, Setting(terms))
+        return float(np.median(np.abs(made.predict(other) / (terms.matrix(other) @ work) - 1)))
+
+    believed = off(64), off(512)
+    monkeypatch.setattr("predictors.physics.NOISE", 1e9)
+
+    assert max(believed) < 0.03
+    assert min(off(64), off(512)) > 0.1
+
+
+def test_which_terms_are_of_the_weights() -> None:
+    terms = Terms((FP32,), (1 << 20, 1 << 25))
+    of_weights = [n for n, is_so in zip(terms.names, terms.of_weights, strict=True) if is_so]
+
+    assert ["weights", "leaving L2", "beyond L2", "leaving L3", "beyond L3"] == of_weights
+
+
 def test_weights_cost_most_until_they_are_twice_a_cache() -> None:
     (weight_bytes,) = one().weight_bytes
     shares = {2.0: 0.0, 1.0: 0.5, 0.5: 0.75, 0.25: 0.375}  # of the weights, by cache
