@@ -45,12 +45,12 @@ def test_every_command_of_the_readme_exists_with_its_options(line: str) -> None:
     assert {word for word in words if word.startswith("--")} <= options_of(words)
 
 
-@pytest.mark.parametrize("verb", ["profile", "devices", "rows"])
+@pytest.mark.parametrize("verb", ["profile", "devices", "rows", "fit", "predict"])
 def test_every_command_is_in_the_readme(verb: str) -> None:
     assert any(line.split()[1] == verb for line in COMMANDS)
 
 
-@pytest.mark.parametrize("words", ["profile", "devices", "rows", "rows import"])
+@pytest.mark.parametrize("words", ["profile", "devices", "rows", "rows import", "fit", "predict"])
 def test_every_command_and_every_option_has_help(words: str) -> None:
     command = command_of(words.split())
 
