@@ -162,6 +162,8 @@ def _report(found: "Sequence[Fitted]", planned: "Plan", asked: "Asked", output: 
     device, talk = asked.wanted.device, output.talk
     usual = output.card == default_card(RESULTS, device)
     named = f"--device {device}" if usual else f"--card {output.card}"
+    if all(x.key.profile == "deployed" for x in found):
+        named += " --deployed"
     said = list(remarks(found, output.card, named))
     if output.as_json:
         typer.echo(to_json(found, asked, output.card, planned.left_out, output.beside))
