@@ -112,7 +112,11 @@ def profile(
         bool, typer.Option("--skip-damaged", help="Pass over ledger lines that cannot be read.")
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="Write a chart: latency against MACs, .png or .html.")
+        Path | None,
+        typer.Option(
+            help="Write a chart, .png or .html: latency against MACs; with --for-predictor"
+            " predicted against measured."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, no progress.")] = False,
 ) -> None:
