@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -27,11 +27,14 @@ from bench.warm_start import warm_start
 from predictors.card import Card, read_card
 from predictors.card_fields import Key as CardKey
 from predictors.families import PLACES
+from predictors.hybrid import Hybrid
 from results.errors import BadInputError
 from results.measurement import Cold, Run, Series
 from results.store import Ledger
 from tests.law_cards import law_card
-from tests.law_ledger import law_ms, steady
+from tests.law_ledger import keep, law_ms, networks, steady
+from tests.law_ledger import rows as law_rows
+from tests.ledger_rows import session
 from tests.made_cards import FAKE, FP32, PHYSICS, faked, filled
 
 SPACE = """
@@ -349,6 +352,7 @@ def test_as_served_the_predictors_are_those_of_that(folder: Path, bench: Bench) 
 
     assert 0 == code
     assert "onnxruntime fp32 deployed" in stdout
+    assert "\nnext: bench predict --device cpu-any --deployed --space" in stdout
     assert [CardKey("onnxruntime", "fp32", "deployed")] == [e.key for e in card(folder).entries]
 
 
@@ -396,6 +400,34 @@ def test_what_the_other_card_has_not_is_told_and_fitted_to_its_rows_alone(
     assert {"fp32": True, "ptq:ffn-out=fp32": False, "mixed": True} == origins
 
 
+@pytest.mark.usefixtures("bench")
+def test_a_fit_to_five_networks_begins_with_the_other_card(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    there, of = law_card(folder / "there"), session(device="pi")
+    keep(folder / "results/data", of, law_rows(of, networks(5), ("fp32", "bf16"), error=0.02))
+
+    def fit(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", "fit", "--device", "pi", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capfd.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    assert "5 architectures are too few to fit to: measure 4 more" in sentence(fit())
+    assert "cannot begin with the prices of a card: leave --from-card out, or" in sentence(
+        fit("--from-card", there, "--family", "xgboost")
+    )
+    code, stdout, _ = fit("--from-card", there)
+
+    (entry,) = read_card(folder / "results/data/cards/pi.json").entries
+    assert (0, "fp32", "physics") == (code, entry.key.scheme, entry.family)
+    assert f"begun with the prices of {entry.provenance.from_card}\n" in stdout
+    assert "left out: onnxruntime bf16: 5 architectures are too few to fit to" in stdout
+    assert f"laptop {read_card(there).fingerprint}" == entry.provenance.from_card
+    assert entry.error.mape < 0.1
+
+
 def test_a_card_of_before_that_cannot_be_written_to_is_told_before_it_is_measured(
     folder: Path, made: Made, bench: Bench
 ) -> None:
@@ -410,6 +442,18 @@ def test_a_card_of_before_that_cannot_be_written_to_is_told_before_it_is_measure
 
 
 def test_prices_are_those_of_physics_whatever_corrects_them(tmp_path: Path) -> None:
+    physics: Any = PHYSICS.predictor
+    corrected = replace(PHYSICS, predictor=Hybrid(physics, None))
+
+    prior = warm_start(filled(tmp_path, (FP32, corrected)), "pi").of(
+        Key("onnxruntime", "fp32", "stable")
+    )
+
+    assert prior
+    assert physics.prices.tolist() == list(prior.prices.values())
+
+
+def test_a_prior_is_all_that_its_predictor_knows(tmp_path: Path) -> None:
     there = law_card(tmp_path)
 
     found = warm_start(there, "pi")
