@@ -533,7 +533,8 @@ BAD = [
 def test_bad_input_is_one_sentence_before_anything_is_measured(
     folder: Path, made: Made, bench: Bench, words: tuple[object, ...], told: str
 ) -> None:
-    law_card(folder / "there")
+    if "there/cards/laptop.json" in words:
+        law_card(folder / "there")
     runtime = () if "--runtime" in words else ("--runtime", "onnxruntime")
     scheme = () if "--scheme" in words else ("--scheme", "fp32")
 
