@@ -231,6 +231,21 @@ def test_measured_anew_only_the_new_rows_are_fitted_to(
     assert ((second,), 12) == (entry.provenance.sessions, entry.provenance.rows)
 
 
+def test_rows_of_a_device_of_another_name_are_measured_anew(
+    folder: Path, made: Made, bench: Bench
+) -> None:
+    alike = "{runtimes: {onnxruntime: [fp32]}}"
+    text = f"version: 1\ndevices:\n  one: {alike}\n  two: {alike}\n"
+    (folder / "devices.yaml").write_text(text, encoding="utf-8")
+    bench(*FAST, device="one")
+
+    code, _, _ = bench(*FAST, device="two")
+
+    assert (0, 24) == (code, len(made.asked))
+    assert made.asked[:12] == made.asked[12:]
+    assert 12 == read_card(folder / "results/data/cards/two.json").entries[0].provenance.rows
+
+
 @pytest.mark.usefixtures("made")
 def test_rows_of_other_spaces_are_fitted_to_as_well(folder: Path, bench: Bench) -> None:
     bench(*FAST, space="other.yaml")
