@@ -495,8 +495,8 @@ def test_a_runtime_that_fails_does_not_keep_the_others_from_the_end(machine: Mac
 def test_when_most_rows_are_noisy_it_asks_for_others(machine: Machine) -> None:
     study = machine.study(space=replace(TINY, ffn=(32, 64, 96, 128)))
     tasks = study.begin()
-    machine.answer(tasks[:7], flags=("wide",))
-    machine.answer(tasks[7:])
+    machine.answer(tasks[: BEGIN - 5], flags=("wide",))
+    machine.answer(tasks[BEGIN - 5 :])
 
     more = study.more(())
 
@@ -553,7 +553,7 @@ def test_a_line_says_how_many_are_good_and_what_is_farthest_from_it(machine: Mac
     study.judge()
 
     mape, half_width = study.expected(study.keys[1])
-    found = f"{mape:.1%} ± {half_width:.1%} with 12 networks"
+    found = f"{mape:.1%} ± {half_width:.1%} with {BEGIN} networks"
     assert f"1 of 2 predictors good enough; onnxruntime int8-dynamic {found}" == state(study)
 
 
@@ -605,7 +605,7 @@ def test_what_failed_and_that_nothing_was_new_is_told(machine: Machine) -> None:
     failed = Outcome(tasks=list(tasks), failures=[(tasks[0], "killed"), (tasks[1], "killed")])
 
     assert "2 rows could not be measured: killed" == next(remarks(study, failed, 1.0))
-    assert "nothing new was measured: 12 rows of before count" == next(
+    assert f"nothing new was measured: {BEGIN} rows of before count" == next(
         remarks(study, Outcome(), 1.0)
     )
 
