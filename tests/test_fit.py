@@ -102,7 +102,7 @@ def test_there_is_a_line_for_each_predictor_and_sentences_below(bench) -> None:
     assert re.fullmatch(r"fitted to depth 1-6, .*, batch 1, tokens 128, threads 1", body[3])
     assert [
         "card: results/data/cards/laptop.json",
-        "next: bench predict --device laptop --space bigger-faster",
+        "next: bench predict --device laptop --layers 4 --hidden 312 --heads 12",
     ] == body[4:]
 
 
