@@ -23,6 +23,10 @@ AUTO = ("physics", "hybrid", "xgboost", "mlp")
 BETTER = 0.98
 """A family must have this part of the error of a simpler one, or less, to be preferred."""
 
+NEAR = 1.5
+"""Up to this factor outside the range of the rows a network is as good as inside: the range of 20
+random rows leaves out many that are predicted well."""
+
 WITH_PRIOR = ("physics", "hybrid")
 """What it chooses from where another device's prices are known: only these listen to them."""
 
@@ -59,7 +63,7 @@ class Calibrated:
     def forecast(self, c: Columns, confidence: float = CONFIDENCE) -> Forecast:
         """Milliseconds with bounds. Memory beside the columns is bounded.
 
-        Outside the range of the rows the bounds are wider by the factor by which it is outside.
+        Far outside the range of the rows the bounds are wider by the factor by which it is.
 
         Raises:
             ValueError: a kind of arithmetic that no row had.
@@ -77,13 +81,19 @@ class Calibrated:
         """
         spread = self.predictor.spread(c)
         with np.errstate(over="ignore"):  # so far away that nothing is known
-            width = np.sinh(self.intervals.factor(confidence) * spread * self.domain.beyond(c))
+            width = np.sinh(
+                self.intervals.factor(confidence) * spread * _wider(self.domain.beyond(c))
+            )
         return float(self.intervals.scores.mean() * spread.mean()), float(width.mean())
 
     def _forecast(self, c: Columns, confidence: float) -> tuple[Floats, Floats, Floats, Floats]:
         ms, beyond = self.predictor.predict(c), self.domain.beyond(c)
-        spread = self.predictor.spread(c) * beyond
+        spread = self.predictor.spread(c) * _wider(beyond)
         return ms, *self.intervals.bounds(ms, spread, confidence), beyond
+
+
+def _wider(beyond: Floats) -> Floats:
+    return np.maximum(beyond / NEAR, 1.0)
 
 
 def calibrate(rows: Rows, name: str, setting: Setting) -> Calibrated:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from predictors import calibrated, families
-from predictors.calibrated import FROM, calibrate
+from predictors.calibrated import FROM, NEAR, calibrate
 from predictors.columns import Columns, Floats
 from predictors.coverage import coverage
 from predictors.domain import Domain
@@ -529,7 +529,7 @@ def test_many_candidates_are_forecast_in_slices_that_join_to_one_go(
 
     assert [1 << 16, 1 << 16, 150_000 - (1 << 17)] == asked
     np.testing.assert_allclose(found.ms, plainly(made.predictor, c), rtol=1e-12)  # type: ignore[arg-type]
-    wider = made.predictor.spread(c) * made.domain.beyond(c)
+    wider = made.predictor.spread(c) * np.maximum(made.domain.beyond(c) / NEAR, 1)
     lower, upper = made.intervals.bounds(found.ms, wider)
     np.testing.assert_allclose(found.lower, lower, rtol=1e-12)
     np.testing.assert_allclose(found.upper, upper, rtol=1e-12)

@@ -178,7 +178,6 @@ def report(ledger: Path, device: str) -> Iterator[str]:
     plain = [found for found in sets if found.key.scheme != MIXED]
     yield f"random networks, {DRAWS} draws{' ' * 22} rows {HEADINGS}"
     yield from by_size(plain, "physics", SIZES)
-    yield from by_size([x for x in plain if x.key.runtime == "onnxruntime"], "auto", (50, 100))
     yield "fitted at 32, 128, 384 tokens, judged at 64, 256, 512"
     lengths = [only(found, (32, 64, 128, 256, 384, 512)) for found in plain]
     yield from split([x for x in lengths if len(x.rows)], some_tokens, "physics")
