@@ -373,7 +373,7 @@ def test_as_served_the_predictors_are_those_of_that(folder: Path, bench: Bench) 
 
     assert 0 == code
     assert "onnxruntime fp32 deployed" in stdout
-    assert "\nnext: bench predict --device cpu-any --deployed --space" in stdout
+    assert "\nnext: bench predict --device cpu-any --deployed --layers" in stdout
     assert [CardKey("onnxruntime", "fp32", "deployed")] == [e.key for e in card(folder).entries]
 
 
