@@ -26,24 +26,28 @@ COLOURS = {
 MARKERS = {"fp32": "o", "bf16": "s", "int8-dynamic": "^", "ptq": "D", "ptq-bf16": "d"}
 """One a scheme, those of float32 filled; all others a cross."""
 
-PAGE = """<!doctype html>
+FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; color: #222; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; color: #222; }
 svg { width: 100%; height: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #ddd; }
-th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
+th:nth-child(-n+{{ words }}), td:nth-child(-n+{{ words }}) { text-align: left; }
 </style></head><body>
 <h1>{{ title }}</h1>
-{{ svg|safe }}
+{{ body|safe }}</body></html>
+"""
+"""Of every page: `words` columns of its tables stand on the left, the others are figures."""
+
+PAGE = """{{ svg|safe }}
 <table><thead><tr><th>runtime</th><th>scheme</th><th>network</th><th>tokens</th><th>MMACs</th>
 <th>latency ms</th><th>± 95 %</th><th>noisy</th></tr></thead><tbody>
 {% for p in points %}<tr><td>{{ p.runtime }}</td><td>{{ p.scheme }}</td><td>{{ p.network }}</td>
 <td>{{ p.tokens }}</td><td>{{ "%.1f"|format(p.mmacs) }}</td>
 <td>{{ "%.3f"|format(p.latency_ms) }}</td><td>{{ "%.1f"|format(100 * p.error) }} %</td>
 <td>{{ "noisy" if p.noisy else "" }}</td></tr>
-{% endfor %}</tbody></table></body></html>
+{% endfor %}</tbody></table>
 """
 
 
@@ -96,7 +100,9 @@ def draw(rows: Sequence[Measurement], found: Mapping[str, Label], device: str, p
 def write(
     figure: "Figure", path: Path, page: str, fields: Mapping[str, object], comfort: str
 ) -> None:
-    """A .png of the figure, or a page of the Jinja template `page` with it inside as `svg`.
+    """A .png of the figure, or an HTML page: the Jinja template `page`, with the figure as `svg`.
+
+    Of the `fields` the frame needs `title`, and takes `words`.
 
     Raises:
         BadInputError: it cannot be written there; ends with `comfort`.
@@ -110,9 +116,10 @@ def write(
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg")
         svg = buffer.getvalue()
-        template = Environment(autoescape=True).from_string(page)
-        text = template.render(svg=svg[svg.index("<svg") :], **fields)
-        path.write_text(text, encoding="utf-8")
+        environment = Environment(autoescape=True)
+        body = environment.from_string(page).render(svg=svg[svg.index("<svg") :], **fields)
+        text = environment.from_string(FRAME).render({"words": 3} | dict(fields), body=body)
+        path.write_text(f"{text}\n", encoding="utf-8")
     except OSError as error:
         message = f"cannot write --plot {path} ({error.strerror}); {comfort}"
         raise BadInputError(message) from None

@@ -28,22 +28,11 @@ GREY, LIGHT = "#999999", "#eeeeee"
 NARROW = 8.0
 """From the least to the largest number of an axis: below it, more of them are written."""
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; color: #222; }
-svg { width: 100%; height: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #ddd; }
-th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
-</style></head><body>
-<h1>{{ title }}</h1>
-<table><thead><tr>{% for h in headings %}<th>{{ h }}</th>{% endfor %}</tr></thead><tbody>
+PAGE = """<table><thead><tr>{% for h in headings %}<th>{{ h }}</th>{% endfor %}</tr></thead><tbody>
 {% for cells in lines %}<tr>{% for c in cells %}<td>{{ c }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table>
 {% for remark in remarks %}<p>{{ remark }}</p>
 {% endfor %}{{ svg|safe }}
-</body></html>
 """
 
 

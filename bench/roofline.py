@@ -34,24 +34,14 @@ LOWEST_LABEL = 0.03
 NEARLY = 1.2
 """Rates within this factor count as equal when labels are put in order."""
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; color: #222; }
-svg { width: 100%; height: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #ddd; }
-th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
-</style></head><body>
-<h1>{{ title }}</h1>
-<p>{{ conclusion }}</p>
+PAGE = """<p>{{ conclusion }}</p>
 {{ svg|safe }}
 <table><thead><tr><th>product</th><th>scheme</th><th>ops/byte</th><th>GOP/s</th>
 <th>of peak</th></tr></thead><tbody>
 {% for r in rates %}<tr><td>{{ r.name }}</td><td>{{ r.scheme }}</td>
 <td>{{ "%.0f"|format(r.intensity) }}</td><td>{{ "%.0f"|format(r.gops) }}</td>
 <td>{{ "%.0f"|format(100 * r.share) }} %</td></tr>
-{% endfor %}</tbody></table></body></html>
+{% endfor %}</tbody></table>
 """
 
 
@@ -77,7 +67,7 @@ def draw(found: Explained, path: Path) -> None:
         for rate in own
     ]
     conclusion = " ".join(found.conclusion)
-    fields = {"title": title, "conclusion": conclusion, "rates": rates}
+    fields = {"title": title, "words": 2, "conclusion": conclusion, "rates": rates}
     write(figure, path, PAGE, fields, "choose another file")
 
 
