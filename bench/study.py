@@ -37,6 +37,10 @@ BEGIN = 18
 """Networks of the first round: three blocks, and more than there are terms. After two blocks the
 errors were small already, but the bounds held in 64-94 % of the cases."""
 
+ENOUGH = 15
+"""Networks with a quiet row without which no predictor is good enough, unless there is a card to
+begin with: a study that was stopped early goes on, however small the errors are by then."""
+
 GO_ON = 6
 """Networks of each further round: one block. Beside another device's prices, of the first too."""
 
@@ -99,7 +103,19 @@ class Study:
     @property
     def open(self) -> list[Key]:
         """The predictors that are not good enough yet."""
-        return [key for key in self.keys if not self.target.reached(*self.expected(key))]
+        return [key for key in self.keys if not self._good(key)]
+
+    def enough(self, key: Key) -> int:
+        """Networks that a predictor must have seen, as far as there are so many."""
+        wanted = ENOUGH if self.begin_with.of(key) is None else LEAST_ROWS
+        return min(wanted, self.target.most, len(self.pool))
+
+    def seen(self, key: Key) -> int:
+        """Networks, or pairs of one and a number of tokens, that have a row that counts."""
+        return len(self._seen.get(key, ()))
+
+    def _good(self, key: Key) -> bool:
+        return self.seen(key) >= self.enough(key) and self.target.reached(*self.expected(key))
 
     def expected(self, key: Key) -> tuple[float, float]:
         """Mean error and half-width over the candidates; infinite while rows are too few."""

@@ -28,12 +28,8 @@ def remarks(study: Study, outcome: Outcome, seconds: float) -> Iterator[str]:
     if not study.open:
         yield f"all predictors are good enough, in {seconds:.0f} s"
         return
-    target = study.target
     for key in study.open:
-        yield (
-            f"not good enough: {name_of(key)}, {_errors(study, key)} where {target.mape:.1%} "
-            f"± {target.half_width:.1%} was wanted"
-        )
+        yield f"not good enough: {name_of(key)}, {_errors(study, key)} where {_wanted(study, key)}"
     yield _advice(study, outcome)
 
 
@@ -65,6 +61,12 @@ def _errors(study: Study, key: Key) -> str:
         return "too few quiet rows to fit to"
     networks = study.found[key].error.architectures
     return f"{mape:.1%} ± {half_width:.1%} with {networks} networks"
+
+
+def _wanted(study: Study, key: Key) -> str:
+    if study.target.reached(*study.expected(key)):
+        return f"{study.enough(key)} are wanted"
+    return f"{study.target.mape:.1%} ± {study.target.half_width:.1%} was wanted"
 
 
 def _advice(study: Study, outcome: Outcome) -> str:

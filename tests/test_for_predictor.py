@@ -59,6 +59,7 @@ Bench = Callable[..., tuple[int, str, str]]
 def two_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A first round of two blocks is quicker than one of three."""
     monkeypatch.setattr("bench.study.BEGIN", 12)
+    monkeypatch.setattr("bench.study.ENOUGH", 9)
 
 
 @pytest.fixture

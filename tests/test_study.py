@@ -13,7 +13,7 @@ import pytest
 from bench.numerics import numerics_of
 from bench.plan import Task
 from bench.request import Ground
-from bench.study import BEGIN, GO_ON, Study, Target
+from bench.study import BEGIN, ENOUGH, GO_ON, Study, Target
 from bench.study_report import outcome_json, remarks, state
 from bench.sweep import Outcome
 from bench.training import Key
@@ -492,7 +492,10 @@ def test_a_runtime_that_fails_does_not_keep_the_others_from_the_end(machine: Mac
     assert [Key("torch", "fp32", "stable")] == study.open
 
 
-def test_when_most_rows_are_noisy_it_asks_for_others(machine: Machine) -> None:
+def test_when_most_rows_are_noisy_it_asks_for_others(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.study.ENOUGH", 9)
     study = machine.study(space=replace(TINY, ffn=(32, 64, 96, 128)))
     tasks = study.begin()
     machine.answer(tasks[: BEGIN - 5], flags=("wide",))
@@ -509,12 +512,37 @@ def test_when_most_rows_are_noisy_it_asks_for_others(machine: Machine) -> None:
 
 def test_what_came_after_the_last_question_counts_once_it_is_judged(machine: Machine) -> None:
     study = machine.study()
-    machine.answer(study.begin()[:10])
+    machine.answer(study.begin()[:ENOUGH])
     assert [FP32] == study.open
 
     study.judge()
 
     assert [] == study.open
+
+
+def test_what_was_stopped_early_goes_on_however_small_the_errors_are(machine: Machine) -> None:
+    machine.answer(machine.study().begin()[:10])
+    again = machine.study()
+
+    tasks = again.begin()
+
+    assert again.target.reached(*again.expected(FP32))
+    assert [FP32] == again.open
+    assert 10 == again.seen(FP32) < again.enough(FP32) == ENOUGH
+    machine.answer(tasks)
+    assert () == again.more(())
+    assert [] == again.open
+    assert ENOUGH <= again.seen(FP32)
+
+
+def test_few_networks_are_told_where_the_errors_are_small(machine: Machine) -> None:
+    study = machine.study()
+    machine.answer(study.begin()[:10])
+    study.judge()
+
+    (said, _) = remarks(study, Outcome(tasks=list(study.begin()), status="budget"), 1.0)
+
+    assert f"with 10 networks where {ENOUGH} are wanted" in said
 
 
 def prior() -> Prior:
