@@ -535,6 +535,17 @@ def test_what_was_stopped_early_goes_on_however_small_the_errors_are(machine: Ma
     assert ENOUGH <= again.seen(FP32)
 
 
+@pytest.mark.parametrize(("space", "most", "all_there_are"), [(TINY, 60, 12), (SPACE, 11, 11)])
+def test_as_many_as_there_may_be_are_enough(
+    machine: Machine, space: SearchSpace, most: int, all_there_are: int
+) -> None:
+    study = machine.study(target=replace(EASY, most=most), space=space)
+    machine.answer(study.begin())
+
+    assert () == study.more(())
+    assert (all_there_are, []) == (study.seen(FP32), study.open)
+
+
 def test_few_networks_are_told_where_the_errors_are_small(machine: Machine) -> None:
     study = machine.study()
     machine.answer(study.begin()[:10])
