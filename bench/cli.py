@@ -1,7 +1,6 @@
 """The `bench` command: one verb a file; here they are only put together."""
 
-import sys
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,9 +13,7 @@ from bench.fit import fit
 from bench.predict import predict
 from bench.profile import profile
 from bench.rows import app as rows
-from results.errors import BadInputError
-
-PACKAGES = ("bench", "nas", "predictors", "profiler", "quant", "results")
+from nas.command_line import run
 
 app = typer.Typer(
     name="bench",
@@ -54,46 +51,9 @@ def _root(
     """Latency of sub-models of BERT-like encoders that you can trust."""
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run a command; bad input is one sentence on standard error and exit code 2."""
-    try:
-        arguments = sys.argv[1:] or ["--help"]
-        if "--help" not in arguments:
-            require_own_packages()
-        status = app(arguments, standalone_mode=False)
-    except BadInputError as error:
-        _leave(str(error), 2)
-    except typer.TyperException as error:
-        _leave(f"{error.format_message().rstrip('.')}; see --help", 2)
-    except BrokenPipeError:
-        _leave("nobody reads the output any more", 1)
-    except (OSError, UnicodeEncodeError) as error:
-        _leave(f"{error}: mend that and run again; rows that were measured are kept", 2)
-    except (KeyboardInterrupt, typer.Abort):
-        _leave("stopped", 130)
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def _leave(sentence: str, code: int) -> NoReturn:
-    print("bench:", " ".join(sentence.split()), file=sys.stderr)
-    sys.exit(code)
-
-
-def require_own_packages() -> None:
-    """Our package names are generic: stop when another distribution ships one of them too.
-
-    Raises:
-        BadInputError: naming both owners.
-    """
-    owners = packages_distributions()
-    for name in PACKAGES:
-        foreign = sorted(set(owners.get(name, [])) - {"subbert"})
-        if foreign:
-            message = (
-                f"the package {name!r} is also shipped by {', '.join(foreign)}, which overwrites "
-                "subbert's: install the two in separate environments"
-            )
-            raise BadInputError(message)
+    run(app, "bench")
 
 
 if __name__ == "__main__":

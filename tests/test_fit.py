@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from bench import cli, fitting
+from nas import command_line
 from bench.fit_chart import MOST, _figure
 from bench.fit_report import headings, lines, ranges, to_json
 from bench.fitting import Asked, Fitted, fit_one, plan, setting_of
@@ -38,7 +39,9 @@ Bench = Callable[..., tuple[int, str, str]]
 def bench(tmp_path, monkeypatch, capfd) -> Bench:
     """Exit code, standard output and standard error of `bench fit --device laptop`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "require_own_packages", lambda: None)  # takes a tenth of a second
+    monkeypatch.setattr(
+        command_line, "require_own_packages", lambda: None
+    )  # takes a tenth of a second
 
     def run(*more: object, device: str = "laptop") -> tuple[int, str, str]:
         words = ["bench", "fit", "--device", device, *map(str, more)]

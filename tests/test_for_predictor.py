@@ -19,6 +19,7 @@ import cpuinfo
 import pytest
 
 from bench import cli
+from nas import command_line
 from bench.block import Answered
 from bench.plan import Block, Task
 from bench.sweep import RETRIES, Sweep
@@ -127,7 +128,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
 def bench(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Bench:
     """Exit code, standard output and standard error of `bench profile --for-predictor`."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(cli, "require_own_packages", lambda: None)  # takes a tenth of a second
+    monkeypatch.setattr(
+        command_line, "require_own_packages", lambda: None
+    )  # takes a tenth of a second
 
     def run(
         *more: object, space: str = "tiny.yaml", device: str = "cpu-any", purpose: bool = True

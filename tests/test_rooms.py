@@ -14,6 +14,7 @@ HEAVY = {
 
 LIGHT = [
     "bench.cli",
+    "nas.cli",
     "bench.plan",
     "bench.summary",
     "nas.checkpoint",

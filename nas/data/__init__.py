@@ -1,0 +1,1 @@
+"""Texts to learn from: corpora without labels, tasks with them."""
