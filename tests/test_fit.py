@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from bench import cli, fitting
-from nas import command_line
 from bench.fit_chart import MOST, _figure
 from bench.fit_report import headings, lines, ranges, to_json
 from bench.fitting import Asked, Fitted, fit_one, plan, setting_of
 from bench.numerics import numerics_of
 from bench.training import Wanted
+from nas import command_line
 from predictors.card import Card, read_card
 from predictors.columns import Columns
 from predictors.physics import Physics

@@ -19,12 +19,12 @@ import cpuinfo
 import pytest
 
 from bench import cli
-from nas import command_line
 from bench.block import Answered
 from bench.plan import Block, Task
 from bench.sweep import RETRIES, Sweep
 from bench.training import Key
 from bench.warm_start import warm_start
+from nas import command_line
 from predictors.card import Card, read_card
 from predictors.card_fields import Key as CardKey
 from predictors.families import PLACES

