@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.data.tokens import tokenizer_of
 from profiler.runtimes.runtime import INPUTS, Inputs
 from results.errors import BadInputError
 from results.textfile import read_text
 
 if TYPE_CHECKING:
-    from tokenizers import BertWordPieceTokenizer, Tokenizer
-
     from quant.calibrate import Batch
 
 BATCH = 32
@@ -61,26 +60,10 @@ def read(path: Path, model: Path, tokens: int) -> Text:
 
 
 def _tokenised(lines: Sequence[str], model: Path, tokens: int) -> Iterator[tuple[int, ...]]:
-    tokenizer = _tokenizer(model)
-    tokenizer.no_padding()
+    tokenizer = tokenizer_of(model)
     tokenizer.enable_truncation(tokens)
     for found in tokenizer.encode_batch(list(lines)):
         yield tuple(found.ids)
-
-
-def _tokenizer(model: Path) -> "Tokenizer | BertWordPieceTokenizer":
-    from tokenizers import BertWordPieceTokenizer, Tokenizer
-
-    whole, words = model / "tokenizer.json", model / "vocab.txt"
-    found = whole if whole.is_file() else words
-    if not found.is_file():
-        raise BadInputError(f"{model} has neither tokenizer.json nor vocab.txt: add one of them")
-    try:
-        if found == whole:
-            return Tokenizer.from_file(str(whole))
-        return BertWordPieceTokenizer.from_file(str(words))  # lower case, as most of the family
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
-        raise BadInputError(f"{found} is no tokenizer ({error}): save it again") from None
 
 
 def _batches(ordered: Sequence[tuple[int, ...]]) -> Iterator[Inputs]:

@@ -63,7 +63,7 @@ def load(folder: Path) -> "Encoder":
 
 def load_weights(folder: Path) -> dict[str, NDArray[np.float32]]:
     """The tensors in a folder by the names of `BertModel`, float32; heads are left out."""
-    given = _tensors(folder)
+    given = tensors(folder)
     prefix = "bert." if any(name.startswith("bert.") for name in given) else ""
     return {
         name.removeprefix(prefix): tensor.astype(np.float32, copy=False)
@@ -89,7 +89,7 @@ class Classifier:
 
 def load_classifier(folder: Path) -> Classifier | None:
     """The classifier in a folder; None where there is none."""
-    given = _tensors(folder)
+    given = tensors(folder)
     names = [f"bert.pooler.dense.{x}" for x in ("weight", "bias")]
     names += ["classifier.weight", "classifier.bias"]
     if not all(name in given for name in names):
@@ -106,13 +106,17 @@ def save(encoder: "Encoder", folder: Path) -> None:
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_described(encoder.architecture), indent=2) + "\n"
+    text = json.dumps(described(encoder.architecture), indent=2) + "\n"
     (folder / CONFIG).write_text(text, encoding="utf-8")
     save_file(encoder.weights(), folder / TENSORS, metadata={"format": "pt"})
 
 
-def _tensors(folder: Path) -> dict[str, NDArray[np.generic]]:
-    """All that is in the file, as it is."""
+def tensors(folder: Path) -> dict[str, NDArray[np.generic]]:
+    """All that is in a folder's file, as it is.
+
+    Raises:
+        BadInputError: the file is missing, damaged, or of a kind that is not read.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -187,7 +191,8 @@ def _what_to_do(folder: Path) -> str:
     return f"{folder} has no {TENSORS}: give a Hugging Face folder"
 
 
-def _described(a: Architecture) -> dict[str, object]:
+def described(a: Architecture) -> dict[str, object]:
+    """The config.json of an encoder of these sizes."""
     heads, qkv, ffn = ([getattr(x, name) for x in a.layers] for name in ("heads", "qkv", "ffn"))
     config: dict[str, object] = {
         "architectures": ["BertModel"],

@@ -1,11 +1,12 @@
 """The BERT-like encoder in PyTorch. Knows no file, no scheme and no training.
 
 After google-research/bert `modeling.py` and transformers' `BertModel`; as in AutoTinyBERT (Yin et
-al., ACL 2021) the width of q, k and v is free of the width of the network. No dropout: who trains
-adds it.
+al., ACL 2021) the width of q, k and v is free of the width of the network. Dropout, where asked
+for, is on the embeddings and on what each half of a layer adds; not on the attention itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -43,6 +44,24 @@ _CANONICAL = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a teacher shows, or a student is compared by; filled by a forward pass."""
+
+    hidden: list[Tensor] = field(default_factory=list)
+    """(B, T, hidden) of the embeddings and of every layer."""
+    scores: list[Tensor] = field(default_factory=list)
+    """(B, heads, T, T) of every layer: attention before the softmax and without the mask."""
+
+
+class Linear(nn.Linear):
+    """A linear layer whose weight may be a view of a larger one, with an axis split into heads."""
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
+        weight = self.weight.reshape(self.out_features, self.in_features)
+        return F.linear(x, weight, self.bias.reshape(self.out_features))
+
+
 class Embeddings(nn.Module):
     """What a token is, where it stands and which sentence it belongs to, in one vector."""
 
@@ -65,15 +84,19 @@ class Attention(nn.Module):
     def __init__(self, hidden: int, layer: Layer) -> None:
         super().__init__()
         self.heads = layer.heads
-        self.query = nn.Linear(hidden, layer.qkv)
-        self.key = nn.Linear(hidden, layer.qkv)
-        self.value = nn.Linear(hidden, layer.qkv)
-        self.out = nn.Linear(layer.qkv, hidden)
+        self.query = Linear(hidden, layer.qkv)
+        self.key = Linear(hidden, layer.qkv)
+        self.value = Linear(hidden, layer.qkv)
+        self.out = Linear(layer.qkv, hidden)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:  # -> (B, T, hidden)
+    def forward(  # -> (B, T, hidden)
+        self, x: Tensor, mask: Tensor | None, trace: Trace | None = None
+    ) -> Tensor:
         q = self._split(self.query(x))
         k = self._split(self.key(x))
         v = self._split(self.value(x))
+        if trace is not None:
+            trace.scores.append(q @ k.transpose(2, 3) / q.shape[-1] ** 0.5)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, T, width)
         out: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return out
@@ -88,8 +111,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, hidden: int, layer: Layer) -> None:
         super().__init__()
-        self.up = nn.Linear(hidden, layer.ffn)
-        self.down = nn.Linear(layer.ffn, hidden)
+        self.up = Linear(hidden, layer.ffn)
+        self.down = Linear(layer.ffn, hidden)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, hidden) -> (B, T, hidden)
         y: Tensor = self.down(F.gelu(self.up(x)))
@@ -106,9 +129,11 @@ class Block(nn.Module):
         self.ffn = FeedForward(hidden, layer)
         self.ffn_norm = nn.LayerNorm(hidden, EPSILON)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:  # -> (B, T, hidden)
-        x = self.attention_norm(x + self.attention(x, mask))
-        y: Tensor = self.ffn_norm(x + self.ffn(x))
+    def forward(  # -> (B, T, hidden)
+        self, x: Tensor, mask: Tensor | None, dropout: float = 0.0, trace: Trace | None = None
+    ) -> Tensor:
+        x = self.attention_norm(x + _dropped(self.attention(x, mask, trace), dropout))
+        y: Tensor = self.ffn_norm(x + _dropped(self.ffn(x), dropout))
         return y
 
 
@@ -121,18 +146,34 @@ class Encoder(nn.Module):
         weights: Mapping[str, Floats] | None = None,
         *,
         pooler: bool = True,
+        dropout: float = 0.0,
+        hollow: bool = False,
     ) -> None:
+        """Build it.
+
+        Args:
+            architecture: the sizes.
+            weights: under the names of Hugging Face's `BertModel`; random where None.
+            pooler: with BERT's pooler.
+            dropout: share of entries left out in training.
+            hollow: without memory for the weights; who calls puts tensors in their place.
+        """
         super().__init__()
         a = self.architecture = architecture
+        self.dropout = dropout
         with torch.device("meta"):  # so that no number is drawn only to be overwritten
             self.embeddings = Embeddings(a)
             self.blocks = nn.ModuleList(Block(a.hidden, layer) for layer in a.layers)
             self.pooler = nn.Linear(a.hidden, a.hidden) if pooler else None
         if weights is not None:
             self._check(weights)
+        if not hollow:
+            self._fill(weights)
+
+    def _fill(self, weights: Mapping[str, Floats] | None) -> None:
         self.to_empty(device="cpu")
         if weights is None:
-            self._randomise()
+            randomise(self)
         else:
             for name, value in self.weights().items():
                 np.copyto(value, weights[name])
@@ -142,12 +183,18 @@ class Encoder(nn.Module):
         input_ids: Tensor,  # (B, T)
         attention_mask: Tensor | None = None,  # (B, T): 1 token, 0 padding
         token_type_ids: Tensor | None = None,  # (B, T)
+        trace: Trace | None = None,
     ) -> Tensor:  # (B, T, hidden)
         types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        x: Tensor = self.embeddings(input_ids, types)
+        dropout = self.dropout if self.training else 0.0
+        x: Tensor = _dropped(self.embeddings(input_ids, types), dropout)
         mask = None if attention_mask is None else _additive(attention_mask, x.dtype)
         for block in self.blocks:
-            x = block(x, mask)
+            if trace is not None:
+                trace.hidden.append(x)
+            x = block(x, mask, dropout, trace)
+        if trace is not None:
+            trace.hidden.append(x)
         return x
 
     def pool(self, hidden: Tensor) -> Tensor:  # (B, T, hidden) -> (B, hidden)
@@ -158,8 +205,7 @@ class Encoder(nn.Module):
 
     def weights(self) -> dict[str, Floats]:
         """Views of all parameters, under the names of Hugging Face's `BertModel`."""
-        named = self.named_parameters()
-        return {canonical(name): value.detach().numpy() for name, value in named}
+        return {canonical(name): value.detach().numpy() for name, value in flat(self)}
 
     def _check(self, weights: Mapping[str, Floats]) -> None:
         for ours, value in self.named_parameters():
@@ -171,15 +217,28 @@ class Encoder(nn.Module):
                     f"{name} has shape {weights[name].shape} where {shape} is needed"
                 )
 
-    @torch.no_grad()
-    def _randomise(self) -> None:
-        for name, value in self.named_parameters():
-            if "norm" in name:
-                value.fill_(name.endswith("weight"))
-            elif name.endswith("bias"):
-                value.zero_()
-            else:
-                value.normal_(std=SPREAD)
+
+@torch.no_grad()
+def randomise(module: nn.Module, generator: torch.Generator | None = None) -> None:
+    """Give a module weights as BERT had them before its training."""
+    for name, value in module.named_parameters():
+        if "norm" in name:
+            value.fill_(name.endswith("weight"))
+        elif name.endswith("bias"):
+            value.zero_()
+        else:
+            value.normal_(std=SPREAD, generator=generator)
+
+
+def flat(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The parameters by name, axes that are split into heads joined again."""
+    for path, part in module.named_modules():
+        for name, value in part.named_parameters(path, recurse=False):
+            joined = value
+            if isinstance(part, Linear):
+                shape = (part.out_features, part.in_features)
+                joined = value.reshape(shape[: 1 if name.endswith(".bias") else 2])
+            yield name, joined
 
 
 def canonical(name: str) -> str:
@@ -192,6 +251,10 @@ def _additive(mask: Tensor, kind: torch.dtype) -> Tensor:
     """(B, T) of 1 and 0 -> (B, 1, 1, T) of 0 and the lowest number."""
     padding = 1 - mask[:, None, None, :].to(kind)
     return padding * torch.finfo(kind).min
+
+
+def _dropped(x: Tensor, dropout: float) -> Tensor:
+    return F.dropout(x, dropout) if dropout else x
 
 
 def _parts(name: str) -> tuple[str, str, str]:
