@@ -228,7 +228,9 @@ def test_a_missing_file_or_folder_is_named(glue_data: Path) -> None:
 def test_too_few_examples_to_hold_some_out_are_refused(glue_data: Path) -> None:
     write(glue_data / "RTE", "train.tsv", lines("RTE", "train")[:10])
 
-    with pytest.raises(BadInputError, match=r"9 examples are too few to hold some out for test"):
+    with pytest.raises(
+        BadInputError, match=r"9 examples are too few to hold out a tenth for test"
+    ):
         glue.load("rte", glue_data)
 
 

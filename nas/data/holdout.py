@@ -25,9 +25,9 @@ def held_out(
     places = {id(example): place for place, example in enumerate(examples)}
     divided = divide(examples, (part,), stratified=stratified and not groups)
     if not divided[part]:
-        each = " of each label" if stratified and not groups else ""
-        message = f"{len(train)} examples are too few to hold some out for {part}: 10{each} needed"
-        raise BadInputError(message)
+        whole = "group" if groups else "label" if stratified else "text"
+        message = f"{len(train)} examples are too few to hold out a tenth for {part}, {whole} by "
+        raise BadInputError(f"{message}{whole}; give more")
     left, aside = ([places[id(e)] for e in divided[name]] for name in (TRAIN, part))
     return chosen(train, left), chosen(train, aside)
 
