@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from results.measurement import Measurement
+from results.score import Score
 from results.session import SCHEMA, Session
 
 EndStatus = Literal["complete", "incomplete", "interrupted", "budget"]
@@ -32,7 +33,9 @@ class End:
     ended_utc: str = ""
 
 
-Word = Session | Measurement | End
+Row = Measurement | Score
+
+Word = Session | Row | End
 
 
 class _SessionLine(msgspec.Struct, tag="session", tag_field="kind", frozen=True):
@@ -41,6 +44,10 @@ class _SessionLine(msgspec.Struct, tag="session", tag_field="kind", frozen=True)
 
 class _MeasurementLine(msgspec.Struct, tag="measurement", tag_field="kind", frozen=True):
     measurement: Measurement
+
+
+class _ScoreLine(msgspec.Struct, tag="score", tag_field="kind", frozen=True):
+    score: Score
 
 
 class _EndLine(msgspec.Struct, tag="end", tag_field="kind", frozen=True):
@@ -59,7 +66,7 @@ class _AnySessionLine(msgspec.Struct, tag="session", tag_field="kind", frozen=Tr
     session: _SchemaOf
 
 
-_Line = _SessionLine | _MeasurementLine | _EndLine
+_Line = _SessionLine | _MeasurementLine | _ScoreLine | _EndLine
 _lines: msgspec.json.Decoder[_Line] = msgspec.json.Decoder(_Line)
 _any_lines = msgspec.json.Decoder(_AnyLine)
 _headers = msgspec.json.Decoder(_AnySessionLine)
@@ -104,6 +111,8 @@ def from_line(
 def _wrap(word: Word) -> _Line:
     if isinstance(word, Session):
         return _SessionLine(word)
+    if isinstance(word, Score):
+        return _ScoreLine(word)
     return _MeasurementLine(word) if isinstance(word, Measurement) else _EndLine(word)
 
 
@@ -130,6 +139,8 @@ def _decode(line: bytes) -> Word | None:
 def _word(line: _Line) -> Word:
     if isinstance(line, _SessionLine):
         return line.session
+    if isinstance(line, _ScoreLine):
+        return line.score
     return line.measurement if isinstance(line, _MeasurementLine) else line.end
 
 
@@ -138,7 +149,7 @@ def _is_of_unknown_kind(line: bytes) -> bool:
         kind = _any_lines.decode(line).kind
     except (ValueError, RecursionError):
         return False
-    return kind not in ("session", "measurement", "end")
+    return kind not in ("session", "measurement", "score", "end")
 
 
 def _migrated(line: bytes, schema: int, migrations: Mapping[int, Migration]) -> bytes:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from results.errors import BadInputError
-from results.lines import MIGRATIONS, LineError, Migration, Word, from_line, schema_of
-from results.measurement import Measurement
+from results.lines import MIGRATIONS, LineError, Migration, Row, Word, from_line, schema_of
 from results.session import SCHEMA, Session
 from results.writer import is_locked
 
@@ -99,7 +98,7 @@ def _require_place(word: Word | None, session: Session, seen: set[str]) -> None:
     """Raise if this word cannot stand here: files may have been joined or copied by hand."""
     if isinstance(word, Session):
         raise LineError("a second session header")
-    if isinstance(word, Measurement):
+    if isinstance(word, Row):
         if word.session != session.id:
             raise LineError(f"a row of another session, {word.session}")
         if word.id in seen:

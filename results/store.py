@@ -1,7 +1,7 @@
 """The ledger: a folder of session files that are only ever appended to. Knows no statistics.
 
-`<root>/<yyyymm>/<session id>.jsonl`: a `session` line, then a line for each measurement, then an
-`end` line unless the session died. Reading changes nothing on the disk.
+`<root>/<yyyymm>/<session id>.jsonl`: a `session` line, then a line for each row (a measurement
+or a score), then an `end` line unless the session died. Reading changes nothing on the disk.
 """
 
 import os
@@ -16,6 +16,7 @@ from results.errors import BadInputError
 from results.lines import MIGRATIONS, End, EndStatus, Migration
 from results.measurement import Measurement
 from results.reader import Damage, Found, read
+from results.score import Score
 from results.session import SESSION_ID, Session
 from results.writer import SessionWriter, Write
 
@@ -92,6 +93,13 @@ class Ledger:
             if row.id not in hidden:
                 yield session, row
 
+    def scores(self) -> Iterator[tuple[Session, Score]]:
+        """Every row that says how right a network is, oldest first."""
+        for path in self._paths():
+            for found in self._read(path):
+                if isinstance(found.word, Score):
+                    yield found.session, found.word
+
     def _paths(self) -> list[Path]:
         """The session files, in the order of their names, which is that of time."""
         try:
@@ -124,6 +132,8 @@ class Ledger:
         for found in self._read(path):
             if isinstance(found.word, Measurement):
                 rows, noisy = rows + 1, noisy + found.word.noisy
+            elif isinstance(found.word, Score):
+                rows += 1
             elif isinstance(found.word, End):
                 status = found.word.status
             else:

@@ -11,8 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from results.errors import BadInputError
-from results.lines import End, EndStatus, LineError, Word, to_line
-from results.measurement import Measurement
+from results.lines import End, EndStatus, LineError, Row, Word, to_line
 from results.session import Session
 
 AT_ONCE = 256
@@ -63,21 +62,21 @@ class SessionWriter:
         """The id of the row to come, `<session id>-<n>`, n from 1."""
         return f"{self.session.id}-{len(self._ids) + 1}"
 
-    def append(self, measurement: Measurement) -> None:
+    def append(self, row: Row) -> None:
         """On return the row is on the disk.
 
         Raises:
             BadInputError: it could not be written; the rows before it are kept.
         """
-        self._put_rows([measurement])
+        self._put_rows([row])
 
-    def extend(self, measurements: Iterable[Measurement]) -> None:
+    def extend(self, rows: Iterable[Row]) -> None:
         """Append rows that could be had again: `AT_ONCE` of them are on the disk together.
 
         Raises:
             BadInputError: some could not be written; whole batches before them are kept.
         """
-        rest = iter(measurements)
+        rest = iter(rows)
         while batch := list(islice(rest, AT_ONCE)):
             self._put_rows(batch)
 
@@ -92,7 +91,7 @@ class SessionWriter:
             os.close(self._fd)
             self._fd = -1
 
-    def _put_rows(self, rows: Sequence[Measurement]) -> None:
+    def _put_rows(self, rows: Sequence[Row]) -> None:
         new = set[str]()
         for row in rows:
             if row.session != self.session.id:
