@@ -1,10 +1,11 @@
 """Sub-models that live in a supernet's memory. Knows no file, no data and no training.
 
 A sub-model is an ordinary network whose tensors are views of the supernet's: what is learned by
-one is learned by all. Its gradients are views of the supernet's gradients, so a step of a sub-model
-costs what a step of a network of its own of that shape costs.
+one is learned by all. Its gradients are views of the supernet's gradients, so a step of a
+sub-model costs what a step of a network of its own of that shape costs.
 """
 
+import warnings
 from collections import OrderedDict
 
 import torch
@@ -56,6 +57,14 @@ class Supernet:
         """Forget all gradients, their memory kept: the views look at it."""
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         torch._foreach_zero_(gradients)
+
+
+def backward(loss: Tensor) -> None:
+    """Add the gradients of a loss to what is there, also where they are views of larger ones."""
+    with warnings.catch_warnings():
+        # Said once in a process: the views' gradients have the strides of the whole.
+        warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout")
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _view(network: Network, cut: Cut) -> Network:
