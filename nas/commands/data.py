@@ -24,7 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-app.command()(show)
 
 
 @app.command("list")
@@ -58,6 +57,9 @@ def fetch(names: Names) -> None:
     for name in dict.fromkeys(names):
         for path in catalogue.fetch(name, say=say):
             typer.echo(path)
+
+
+app.command()(show)
 
 
 def _facts(entry: "Entry") -> dict[str, object]:

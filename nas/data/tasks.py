@@ -10,7 +10,9 @@ from results.errors import BadInputError
 
 NO_COLUMNS = Columns()
 
-FORMS = "glue/NAME, squad, hub:NAME, a .csv, .tsv or .jsonl file, or a folder of such files"
+FORMS = (
+    "glue/NAME, squad, hub:NAME[:CONFIG], a .csv, .tsv or .jsonl file, or a folder of such files"
+)
 
 
 def load(
@@ -24,7 +26,7 @@ def load(
 
     Args:
         name: a packaged task, `glue/NAME` or `squad` (in `folder`), `hub:NAME` or
-            `hub:NAME/CONFIG`, a .csv, .tsv or .jsonl file, or a folder with one for each split.
+            `hub:NAME:CONFIG`, a .csv, .tsv or .jsonl file, or a folder with one for each split.
         folder: where the files of GLUE or SQuAD are.
         columns: what the columns of a table or of a hub's data set are called.
         say: takes a line for a person to read: what is fetched, what is left out.
