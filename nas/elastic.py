@@ -74,7 +74,7 @@ class Rule:
                 message = f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}"
                 raise BadInputError(message)
         for depth, kept in self.kept.items():
-            if len(set(kept)) != depth or list(kept) != sorted(kept) or min(kept) < 0:
+            if not kept or len(set(kept)) != depth or list(kept) != sorted(kept) or kept[0] < 0:
                 message = f"{depth} layers cannot be {list(kept)}: name each layer once, in order"
                 raise BadInputError(message)
 
