@@ -46,13 +46,21 @@ def load(
     if folder is not None:
         raise BadInputError(f"{name} is not read from a folder given apart: leave out --folder")
     if name.startswith("hub:"):
-        from nas.data import hub
-
-        return hub.load(name.removeprefix("hub:"), columns)
+        return _from_hub(name, columns)
     task, dropped = _packaged_or_own(name, columns, say)
     if dropped != Dropped():
         say(f"{name}: examples left out: {dropped}")
     return task
+
+
+def _from_hub(name: str, columns: Columns) -> Task:
+    from nas.data import hub
+
+    if columns.text is None:
+        message = f"{name}: name its columns with --text-column, and --pair-column for pairs"
+        raise BadInputError(f"{message}; labels are in `label` unless --label-column says else")
+    texts = (columns.text,) if columns.pair is None else (columns.text, columns.pair)
+    return hub.load(name.removeprefix("hub:"), hub.Columns(texts, columns.label or "label"))
 
 
 def _packaged_or_own(name: str, columns: Columns, say: Say) -> tuple[Task, Dropped]:
