@@ -118,7 +118,7 @@ def test_what_cannot_be_downloaded_is_said_with_what_to_do_by_hand(
         packages.fetch(package(), say=print)
 
     by_hand = (
-        f"run `pip download --no-deps made==1.0` where there is one and put {FILE} into {cache}"
+        f"run `pip download --no-deps made==1.0` where it can be had and put {FILE} into {cache}"
     )
     assert (why or f"no {FILE} came") in str(error.value)
     assert by_hand in str(error.value)
@@ -176,7 +176,7 @@ def test_a_fetch_that_is_killed_leaves_nothing_that_looks_whole(cache, downloads
 
 def wheel(members: dict[str, bytes]) -> bytes:
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return made.getvalue()
@@ -218,10 +218,18 @@ def test_a_member_that_is_missing_is_named(tmp_path, suffix, make) -> None:
 
 
 @ARCHIVES
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda _: b"", lambda _: b"no"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[: len(b) // 2],
+        lambda b: b[:2000] + b"\xff" * 2000 + b[4000:],
+        lambda _: b"",
+        lambda _: b"no",
+    ],
+)
 def test_a_damaged_archive_is_named(tmp_path, suffix, make, damage) -> None:
     path = tmp_path / f"a{suffix}"
-    path.write_bytes(damage(make({"in/a": os.urandom(5000)})))
+    path.write_bytes(damage(make({"in/a": os.urandom(5000).hex().encode()})))
 
     with pytest.raises(BadInputError, match=re.escape(f"a{suffix} cannot be read: ")):
         packages.read(path, "in/a")

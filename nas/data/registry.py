@@ -15,6 +15,9 @@ PIP = ("download", "--quiet", "--no-deps", "--only-binary", ":all:", "--no-cache
 QUIET = ("--disable-pip-version-check", "--no-input", "--dest")
 NPM = ("pack", "--loglevel=error", "--ignore-scripts", "--pack-destination")
 
+COMPLAINTS = ("ERROR:", "npm error", "npm ERR!")
+"""How pip's and npm's last words begin; pip's warnings before them are many."""
+
 
 def by_hand(registry: Registry, pin: str, file: str) -> str:
     """The command that a person would type elsewhere."""
@@ -37,7 +40,7 @@ def download(registry: Registry, pin: str, file: str, folder: Path) -> str | Non
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder)  # noqa: S603
     if done.returncode == 0:
         return None
-    said = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    said = [line for line in done.stderr.splitlines() if line.startswith(COMPLAINTS)]
     return one_line("; ".join(said[:2]) or f"it said nothing, exit code {done.returncode}")
 
 
