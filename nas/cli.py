@@ -7,6 +7,7 @@ import typer
 
 from nas.command_line import run
 from nas.commands.data import app as data
+from nas.commands.generate import generate
 
 app = typer.Typer(
     name="nas",
@@ -15,6 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+data.command()(generate)
 app.add_typer(data, name="data")
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from nas.commands.generate_source import Asked, Found, Source, source_of
+from nas.commands.table import say
 from nas.data import packages
 from nas.data.generation import limited
 from nas.data.masking import Masking
@@ -48,7 +49,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
     folder = _model(asked.tokenizer)
     words = WordPieces(folder)
     console = Console(stderr=True)
-    source = source_of(asked, words, lambda line: typer.echo(line, err=True))
+    source = source_of(asked, words, say)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     hidden = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:

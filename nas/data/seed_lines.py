@@ -1,7 +1,7 @@
 """The seeds' pretraining files, JSON lines of words, out again. Reads none, knows no corpus."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -149,4 +149,5 @@ def _files(folder: Path, names: Iterable[str]) -> Iterator[list[BinaryIO]]:
         raise BadInputError(message) from error
     finally:
         for half in halves.values():
-            half.unlink(missing_ok=True)
+            with suppress(OSError):
+                half.unlink(missing_ok=True)
