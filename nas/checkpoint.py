@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 TENSORS = "model.safetensors"
 
+FREE = "subbert"
+"""Model type of BERTs that transformers' own cannot express; `layers` has the sizes of each."""
+
 # What this encoder is; a folder that says otherwise is refused, one that says nothing is believed.
 _ONLY = {
     "model_type": "bert",
@@ -35,16 +38,20 @@ def architecture_of(folder: Path) -> Architecture:
     """The sizes in a folder's config.json.
 
     `qkv_size` (AutoTinyBERT) sets the width of q, k and v apart from the network's. It, the heads
-    and the intermediate size may be lists with one number per layer.
+    and the intermediate size may be lists with one number per layer. Of the model type `subbert`,
+    `layers` has the sizes of each, as in our own notation of architectures.
     """
     config = _config(folder)
+    free = config.get("model_type") == FREE
+    if free:
+        config = {**config, "model_type": "bert"}
     for key, only in _ONLY.items():
         if config.get(key, only) != only:
             raise BadInputError(
                 f"{folder / CONFIG}: {key} is {config[key]!r}, and only {only!r} is supported"
             )
     try:
-        return _architecture(config)
+        return _free(config) if free else _architecture(config)
     except ValueError as error:
         raise BadInputError(f"{folder / CONFIG}: {error}") from None
 
@@ -157,6 +164,25 @@ def _architecture(config: dict[str, object]) -> Architecture:
     return Architecture(
         hidden=hidden,
         layers=tuple(Layer(*sizes) for sizes in zip(heads, qkv, ffn, strict=True)),
+        vocab=_size(config, "vocab_size"),
+        positions=_size(config, "max_position_embeddings"),
+        types=_size(config, "type_vocab_size"),
+    )
+
+
+def _free(config: dict[str, object]) -> Architecture:
+    """`layers` with the heads, qkv and ffn of each, as `nas extract` writes them."""
+    given = config.get("layers")
+    if not isinstance(given, list) or not all(isinstance(x, dict) for x in given):
+        message = "layers must be a list with the heads, qkv and ffn of each layer"
+        raise ValueError(message)
+    if len(given) > MOST_LAYERS:
+        raise ValueError(f"layers has {len(given)} entries; at most {MOST_LAYERS} are read")
+    names = ("heads", "qkv", "ffn")
+    layers = tuple(Layer(*(_size(layer, name) for name in names)) for layer in given)
+    return Architecture(
+        hidden=_size(config, "hidden_size"),
+        layers=layers,
         vocab=_size(config, "vocab_size"),
         positions=_size(config, "max_position_embeddings"),
         types=_size(config, "type_vocab_size"),

@@ -7,7 +7,9 @@ import typer
 
 from nas.command_line import run
 from nas.commands.data import app as data
+from nas.commands.extract import extract
 from nas.commands.generate import generate
+from nas.commands.predict import predict
 
 app = typer.Typer(
     name="nas",
@@ -18,6 +20,8 @@ app = typer.Typer(
 )
 data.command()(generate)
 app.add_typer(data, name="data")
+app.command()(extract)
+app.command()(predict)
 
 
 def _show_version(*, wanted: bool) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from quant.blocks import Blocks
 from quant.calibration import Calibration
+from quant.heads import Head, write
 from quant.linears import Linears
 from quant.nodes import OUTSIDE, Nodes, Weight, with_weights
 from quant.press import Pressed, press
@@ -24,7 +25,8 @@ class Graph:
     """A model without its weights (some kilobytes), and the weights.
 
     Inputs: int64 (batch, tokens), three of them; a mask of 1 for a token and 0 for padding.
-    Output: float32 (batch, tokens, hidden).
+    Output: float32 (batch, tokens, hidden), or what the head of a network says instead: see
+    `quant.heads.OUTPUTS`.
     """
 
     architecture: Architecture
@@ -74,8 +76,12 @@ def emit(
     return emit_pressed(press(architecture, scheme, weights, calibration))
 
 
-def emit_pressed(pressed: Pressed, taps: dict[str, str] | None = None) -> Graph:
+def emit_pressed(
+    pressed: Pressed, taps: dict[str, str] | None = None, head: Head | None = None
+) -> Graph:
     """The graph of what `quant.press.press` returned.
+
+    A head adds nodes behind the encoder's, which stay what they are without it.
 
     `taps`, where given, is filled with the name of every activation that a calibration looks at,
     by its place; all of them become outputs.
@@ -85,17 +91,22 @@ def emit_pressed(pressed: Pressed, taps: dict[str, str] | None = None) -> Graph:
     for name in INPUTS:
         nodes.input(name, ("batch", "tokens"))
     seen: dict[str, str] = {} if taps is None else taps
-    blocks = Blocks(nodes, Linears(nodes, pressed, seen))
+    linears = Linears(nodes, pressed, seen)
+    blocks = Blocks(nodes, linears)
     mask = blocks.mask()
     x = blocks.embeddings(architecture.hidden)
     for index, layer in enumerate(architecture.layers):
         x = blocks.layer(x, mask, layer, index)
     blocks.unflattened(x, architecture.hidden)
-    nodes.output(OUTPUT, ("batch", "tokens", architecture.hidden))
+    if head is None:
+        nodes.output(OUTPUT, ("batch", "tokens", architecture.hidden))
+    else:
+        write(nodes, linears, head, nodes.named(OUTPUT))
     if taps is not None:
         for name in dict.fromkeys(taps.values()):
             nodes.tap(name)
-    proto = nodes.model(architecture=str(architecture), scheme=scheme.name)
+    more = {} if head is None else head.properties()
+    proto = nodes.model(architecture=str(architecture), scheme=scheme.name, **more)
     stored = sum(values.nbytes for values in nodes.weights.values())
     if "int8-weight-only" in scheme.arithmetics:
         # ONNX Runtime turns these into floats as it loads, and looks for them in the file

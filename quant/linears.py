@@ -74,6 +74,18 @@ class Linears:
         scales = n.add("Gather", n.weight(f"{name}.scales", table.scales[:, None]), ids)
         return n.add("Mul", n.add("Cast", rows, to=1), scales)
 
+    def table(self, name: str) -> str:
+        """All of a table that rows are `looked_up` in, as floats: (rows, hidden)."""
+        n = self._nodes
+        if name not in self._pressed.integers:
+            return n.weight(name, self._pressed.floats[name])
+        found = self._pressed.integers[name]
+        x = n.add("Cast", n.weight(f"{name}.int8", found.values), to=1)
+        if self._pressed.scheme.weights == "tensor":
+            scale, zero = self._first_grid(name, found)
+            return n.add("Mul", n.add("Sub", x, n.add("Cast", zero, to=1)), scale)
+        return n.add("Mul", x, n.weight(f"{name}.scales", found.scales[:, None]))
+
     def _dynamic(self, x: str, name: str) -> str:
         found = self._pressed.integers[f"{name}.weight"]
         values, scales, zeros = self._parts(name, found)

@@ -67,9 +67,14 @@ class Nodes:
         """Make what is computed under this name one more output."""
         self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
 
-    def output(self, name: str, axes: Sequence[str | int]) -> None:
-        """What the last node computes, float32, becomes the answer and gets this name."""
+    def named(self, name: str) -> str:
+        """What the last node computes gets this name."""
         self._graph.node[-1].output[0] = name
+        return name
+
+    def output(self, name: str, axes: Sequence[str | int]) -> None:
+        """What the last node computes, float32, becomes an answer and gets this name."""
+        self.named(name)
         self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, axes))
 
     def model(self, **properties: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Sub-models as models of their own: folders for transformers, files for ONNX runtimes."""
