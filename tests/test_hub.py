@@ -102,6 +102,14 @@ def test_unlabelled_test_splits_of_unnamed_labels_are_known_too(
     assert expected == sizes(hub.task_of("a/b", found, ONE))
 
 
+def test_validation_goes_before_dev_where_a_data_set_has_both() -> None:
+    train, four, five = (made([0, 1, 1, 0, 1] * n, BINARY) for n in (12, 4, 5))
+
+    task = hub.task_of("a/b", {"dev": five, "validation": four, "train": train}, ONE)
+
+    assert 20 == len(task.splits["dev"])
+
+
 def test_pairs_have_two_texts_and_matched_splits_stay_apart() -> None:
     def nli(count: int) -> Any:
         columns = {"one": ["a"] * count, "two": [f"b{n}" for n in range(count)]}
