@@ -26,7 +26,7 @@ class Supernet:
     """
 
     def __init__(self, network: Network, rule: Rule) -> None:
-        self.network, self.rule = network, rule
+        self.network, self.rule = _by_rows(network), rule
         self._views: OrderedDict[Architecture, Network] = OrderedDict()
         for parameter in network.parameters():
             if parameter.grad is None and parameter.requires_grad:
@@ -68,7 +68,7 @@ def backward(loss: Tensor) -> None:
 
 
 def _view(network: Network, cut: Cut) -> Network:
-    small = Network(cut.sub, network.head_kind, dropout=network.dropout, hollow=True)
+    small = _by_rows(Network(cut.sub, network.head_kind, dropout=network.dropout, hollow=True))
     small.encoder.dropout = network.encoder.dropout
     large = {network.canonical(name): value for name, value in network.named_parameters()}
     for path, module in small.named_modules():
@@ -78,6 +78,15 @@ def _view(network: Network, cut: Cut) -> Network:
             parts = cut.parts(full, tuple(source.shape))
             setattr(module, name, _looking_at(source, parts))
     return small
+
+
+def _by_rows(network: Network) -> Network:
+    """Let a backward pass add to the words that were read, not to all of the table.
+
+    torch adds such sparse gradients to dense ones in place, where there are some; that is so here.
+    """
+    network.encoder.embeddings.words.sparse = True
+    return network
 
 
 def _looking_at(source: Tensor, parts: tuple[Part, ...]) -> nn.Parameter:

@@ -1,0 +1,220 @@
+"""The one training loop: steps, rates, evaluations, states. Knows no task and no kind of loss."""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from nas.data.batches import order
+from nas.data.tokens import Ints
+from nas.train import state
+from nas.train.journal import Journal
+from nas.train.moment import Moment, generator
+from nas.train.recipe import Recipe, rate_at
+from nas.train.world import World
+from results.errors import BadInputError
+
+SAVE_S = 60.0
+"""Seconds between two states; a kill costs no more than that."""
+
+STATE, BEST, RESULT = "state", "best", "result.json"
+
+
+class Objective(Protocol):
+    """What is learned, and how one sees whether it was."""
+
+    @property
+    def network(self) -> nn.Module:
+        """Whose parameters are trained."""
+
+    @property
+    def lengths(self) -> Ints:
+        """(examples,): tokens of what is learned from."""
+
+    def learn(self, examples: NDArray[np.int64], moment: Moment, share: float) -> dict[str, float]:
+        """Add `share` times the gradients of these examples' mean loss; return the losses."""
+
+    def evaluate(self) -> dict[str, float]:
+        """Scores on what is not learned from; the first one ranks, and more is better."""
+
+    def keep(self, folder: Path) -> None:
+        """Write the network as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a training has come."""
+
+    step: int = 0
+    best: float = -math.inf
+    best_step: int = 0
+    seconds: float = 0.0
+    """Spent on it in all sessions up to the last state."""
+
+
+class Loop:
+    """A training that may be killed at any moment."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        recipe: Recipe,
+        folder: Path,
+        world: World,
+        journal: Journal,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.objective, self.recipe, self.folder = objective, recipe, folder
+        self.world, self.journal, self._clock = world, journal, clock
+        self._optimiser = _optimiser(objective.network, recipe)
+        batches = math.ceil(len(objective.lengths) / recipe.batch)
+        self._together = world.size * recipe.accumulation
+        self._per_epoch = math.ceil(batches / self._together)
+        self.steps = max(1, round(self._per_epoch * recipe.epochs))
+        self._every = max(1, round(self._per_epoch / recipe.evaluations))
+        self._epoch = -1
+        self._order: list[NDArray[np.int64]] = []
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end, from the last state if there is one.
+
+        Returns:
+            the best scores, where they were reached, and the time it took.
+
+        Raises:
+            BadInputError: the loss is no number any more; the last state is kept.
+        """
+        progress = self._resumed()
+        began, saved = self._clock() - progress.seconds, self._clock()
+        while progress.step < self.steps:
+            self._step(progress.step)
+            progress = self._after(progress, began)
+            scored = progress.step % self._every == 0 or progress.step == self.steps
+            stop = scored and self._gave_up(progress)
+            if stop or self._due(saved) or progress.step == self.steps:
+                self._save(progress)
+                saved = self._clock()
+            if stop:
+                break
+        return self._finish(progress)
+
+    def _step(self, step: int) -> None:
+        epoch, place = divmod(step, self._per_epoch)
+        if epoch != self._epoch:
+            rng = generator(self.recipe.seed, "order", epoch)
+            self._epoch = epoch
+            self._order = order(self.objective.lengths, self.recipe.batch, rng)
+        batches = self._order[place * self._together : (place + 1) * self._together]
+        self._optimiser.zero_grad(set_to_none=False)
+        losses: dict[str, float] = {}
+        tokens = 0
+        for i in range(self.world.rank, len(batches), self.world.size):
+            moment = Moment(self.recipe.seed, epoch, step, i)
+            torch.manual_seed(int(moment.of_batch("torch").integers(1 << 62)))
+            with self.world.products():
+                found = self.objective.learn(batches[i], moment, 1 / len(batches))
+            tokens += int(self.objective.lengths[batches[i]].sum())
+            for name, value in found.items():
+                losses[name] = losses.get(name, 0.0) + value / len(batches)
+        self._update(step, losses, tokens)
+
+    def _update(self, step: int, losses: dict[str, float], tokens: int) -> None:
+        network, rate = self.objective.network, rate_at(step, self.steps, self.recipe)
+        self.world.sum_gradients(network)
+        if not math.isfinite(self.world.total(sum(losses.values()))):
+            message = (
+                f"the loss of step {step + 1} is not a number: the last good state is in "
+                f"{self.folder / STATE}; try a smaller --rate, in another --output"
+            )
+            raise BadInputError(message)
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.step()
+        if self.world.leads:
+            self.journal.step(step + 1, self.steps, rate, losses, tokens)
+
+    def _after(self, progress: Progress, began: float) -> Progress:
+        """One step on; with scores if it is time for them."""
+        step, seconds = progress.step + 1, self._clock() - began
+        if step % self._every and step < self.steps:
+            return Progress(step, progress.best, progress.best_step, seconds)
+        score = 0.0
+        if self.world.leads:
+            scores = self.objective.evaluate()
+            score = next(iter(scores.values()))
+            self.journal.scores(step, scores)
+        score = self.world.from_leader(score)
+        if score <= progress.best:
+            return Progress(step, progress.best, progress.best_step, seconds)
+        if self.world.leads:
+            self.objective.keep(self.folder / BEST)
+        return Progress(step, score, step, seconds)
+
+    def _gave_up(self, progress: Progress) -> bool:
+        worse = (progress.step - progress.best_step) // self._every
+        return bool(self.recipe.patience) and worse >= self.recipe.patience
+
+    def _due(self, saved: float) -> bool:
+        return bool(self.world.from_leader(float(self._clock() - saved >= SAVE_S)))
+
+    def _save(self, progress: Progress) -> None:
+        if self.world.leads:
+            facts: dict[str, Any] = {
+                "step": progress.step, "best": progress.best, "best_step": progress.best_step,
+                "seconds": progress.seconds,
+            }  # fmt: skip
+            if progress.best == -math.inf:
+                facts["best"] = None
+            state.save(self.folder / STATE, self.objective.network, self._optimiser, facts)
+
+    def _resumed(self) -> Progress:
+        facts = state.load(self.folder / STATE, self.objective.network, self._optimiser)
+        progress = Progress()
+        if facts:
+            best = -math.inf if facts["best"] is None else float(facts["best"])
+            progress = Progress(facts["step"], best, facts["best_step"], facts["seconds"])
+        if self.world.leads:
+            self.journal.resume(progress.step)
+        return progress
+
+    def _finish(self, progress: Progress) -> dict[str, Any]:
+        result = {
+            "score": progress.best, "step": progress.best_step, "steps": progress.step,
+            "seconds": round(progress.seconds, 1),
+        }  # fmt: skip
+        if self.world.leads:
+            self.journal.close()
+            _move_up(self.folder / BEST)
+            scratch = self.folder / f"{RESULT}.new"
+            scratch.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            scratch.replace(self.folder / RESULT)
+            shutil.rmtree(self.folder / STATE, ignore_errors=True)
+        return result
+
+
+def _move_up(folder: Path) -> None:
+    """Move all files one folder up; goes on where a killed one stopped."""
+    for path in sorted(folder.glob("*")):
+        path.replace(folder.parent / path.name)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    plain = [p for name, p in network.named_parameters() if p.ndim == 1 and p.requires_grad]
+    rest = [p for name, p in network.named_parameters() if p.ndim > 1 and p.requires_grad]
+    groups = [
+        {"params": rest, "weight_decay": recipe.decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
