@@ -10,6 +10,7 @@ from nas.commands.data import app as data
 from nas.commands.extract import extract
 from nas.commands.generate import generate
 from nas.commands.predict import predict
+from nas.commands.score import score
 
 app = typer.Typer(
     name="nas",
@@ -22,6 +23,7 @@ data.command()(generate)
 app.add_typer(data, name="data")
 app.command()(extract)
 app.command()(predict)
+app.command()(score)
 
 
 def _show_version(*, wanted: bool) -> None:
