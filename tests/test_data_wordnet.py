@@ -4,7 +4,7 @@ from collections import Counter
 
 from nas.data.wordnet import pairs
 
-LICENCE = '  1 This "software" is no synset | "at all"\n'
+LICENCE = '  1 This "software" is no synset | but so "this bank"\n'
 
 
 def synset(words: str, gloss: str, kind: str = "n") -> str:
@@ -69,6 +69,24 @@ def test_an_example_of_two_meanings_shows_neither() -> None:
     )
 
     assert {"bank: my bank", "bank: A bank"} == {text for text, _, _ in texts(both)}
+
+
+def test_a_meaning_whose_examples_all_show_another_one_too_is_no_meaning() -> None:
+    clear = synset("bank", 'land; "my bank"')
+
+    assert [] == texts(clear + synset("bank", 'firm; "a bank"') + synset("bank", 'row; "A bank"'))
+
+
+def test_a_gloss_without_a_definition_is_passed_over() -> None:
+    assert texts(BANKS) == texts(BANKS + synset("bank", '"my bank"'))
+
+
+def test_words_are_counted_in_hexadecimal() -> None:
+    many = " ".join(f"word{n}" for n in range(17))
+
+    assert texts(BANKS) == texts(
+        BANKS.replace(" 01 bank 0 ", f" 12 {many.replace(' ', ' 0 ')} 0 bank 0 ")
+    )
 
 
 def test_words_are_found_whole_or_with_an_ending() -> None:
