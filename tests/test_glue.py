@@ -27,7 +27,7 @@ LABELS = {
     "MNLI": ("neutral", "contradiction", "entailment"),
     "QNLI": ("not_entailment", "entailment"),
     "RTE": ("not_entailment", "entailment"),
-    "STS-B": ("5.000", "3.25", "0.0"),
+    "STS-B": tuple(f"{5 * n / 59:.3f}" for n in reversed(range(60))),
 }
 
 
@@ -35,7 +35,7 @@ def lines(folder: str, file: str) -> list[str]:
     """A file of the official layout, of made-up sentences with quotes as they come."""
     rows = []
     for n in range(SIZES[file]):
-        one, two = f'{file} "quoted {n} é', f"a '{n}\" \u2028 other "
+        one, two = f' {file} "quoted {n} é ', f"a '{n}\" \u2028 other "
         label = LABELS.get(folder, ("1", "0"))[n % len(LABELS.get(folder, "10"))]
         rows.append(
             {
@@ -117,6 +117,12 @@ def test_test_is_a_tenth_of_train_and_dev_is_whole(name: str, glue_data: Path) -
     assert not ours(task.splits["train"]) & ours(task.splits["test"])
 
 
+def test_classes_are_held_out_in_equal_parts(glue_data: Path) -> None:
+    labels = glue.load("rte", glue_data).splits["test"].labels
+
+    assert [0, 0, 0, 1, 1, 1] == sorted(labels)
+
+
 def test_kinds_labels_and_metrics_are_glues(glue_data: Path) -> None:
     tasks = {name: glue.load(name, glue_data) for name in glue.TASKS}
 
@@ -154,7 +160,7 @@ def test_the_tasks_own_folder_will_do_however_it_is_called(glue_data: Path) -> N
 
 def test_windows_line_ends_and_byte_order_marks_are_no_text(glue_data: Path) -> None:
     expected = glue.load("rte", glue_data).splits["dev"]
-    text = "\r\n".join(lines("RTE", "dev")) + "\r\n"
+    text = "\r\n".join(lines("RTE", "dev")) + "\r\n\r\n"
     (glue_data / "RTE" / "dev.tsv").write_bytes(b"\xef\xbb\xbf" + text.encode())
 
     assert expected == glue.load("rte", glue_data).splits["dev"]
@@ -202,6 +208,17 @@ def test_the_file_of_another_task_is_refused_by_its_header(name: str, glue_data:
         glue.load(name, glue_data)
 
 
+def test_a_header_is_told_what_it_lacks_and_where(glue_data: Path) -> None:
+    for name, folder, message in (
+        ("sts-b", "STS-B", r"should have 'score' in the last column, as GLUE's STS-B has"),
+        ("sst-2", "SST-2", r"should have 'label' in column 2"),
+    ):
+        header = lines(folder, "dev")[0]
+        write(glue_data / folder, "dev.tsv", [header.rpartition("\t")[0] + "\tx"])
+        with pytest.raises(BadInputError, match=message):
+            glue.load(name, glue_data)
+
+
 def test_a_file_without_examples_is_refused(glue_data: Path) -> None:
     write(glue_data / "RTE", "dev.tsv", lines("RTE", "dev")[:1])
 
@@ -212,10 +229,13 @@ def test_a_file_without_examples_is_refused(glue_data: Path) -> None:
 def test_a_missing_file_or_folder_is_named(glue_data: Path) -> None:
     (glue_data / "RTE" / "dev.tsv").unlink()
     (glue_data / "WNLI" / "dev.tsv").write_bytes(b"\xff\xfe")
+    (glue_data / "QQP" / "train.tsv").unlink()
+    (glue_data / "QQP" / "train.tsv").mkdir()
 
     for name, folder, message in (
         ("rte", glue_data, r"RTE.dev.tsv: there is no such file"),
         ("wnli", glue_data, r"dev.tsv is not UTF-8 text"),
+        ("qqp", glue_data, r"train.tsv cannot be read: Is a directory"),
         ("rte", glue_data / "nowhere", "nowhere: there is no such folder"),
     ):
         with pytest.raises(BadInputError, match=message):
@@ -251,6 +271,15 @@ def test_mrpc_of_microsoft_is_split_by_glues_list(glue_data: Path) -> None:
     assert 58 == len(splits["train"])
     assert not expected & set(splits["train"].texts)
     assert {row.split("\t")[3] for row in lines("MRPC", "dev")[1:]} == set(splits["test"].texts)
+
+
+def test_glues_split_of_mrpc_goes_before_microsofts_file(glue_data: Path) -> None:
+    expected = glue.load("mrpc", glue_data).splits
+    write(glue_data / "MRPC", "msr_paraphrase_train.txt", lines("MRPC", "dev"))
+
+    splits = glue.load("mrpc", glue_data).splits
+
+    assert {n: s.digest for n, s in expected.items()} == {n: s.digest for n, s in splits.items()}
 
 
 def test_mrpc_of_microsoft_without_the_list_has_a_dev_split_held_out(glue_data: Path) -> None:

@@ -4,6 +4,7 @@ Elsewhere a stand-in has the part of its interface that is used: `features`, `co
 columns that are sliced.
 """
 
+import logging
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -242,6 +243,16 @@ class Broken(ModuleType):
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer
+
+
+def test_the_librarys_warnings_are_as_loud_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("huggingface_hub")
+    monkeypatch.setitem(sys.modules, "datasets", Broken({"train": made([0, 1] * 40, BINARY)}))
+    monkeypatch.setattr(logger, "level", logging.INFO)
+
+    hub.load("rotten_tomatoes", ONE)
+
+    assert logging.INFO == logger.level
 
 
 def test_the_configuration_stands_after_a_colon(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -381,6 +381,15 @@ def test_a_context_of_nearly_nothing_is_a_window(context: str) -> None:
     assert [context.strip(" \u200b")] == spans.decode(made, nothing, nothing, split)
 
 
+def test_what_stands_beyond_a_window_is_not_looked_at() -> None:
+    split = asked(["ctx"])
+    made = spans.windows(TOKENIZER, split, tokens=20, stride=2, question=4)
+    padded = np.full(30, np.nan, np.float32)
+    padded[: len(made.ids[0])] = 0
+
+    assert ["c"] == [answer[:1] for answer in spans.decode(made, [padded], [padded], split)]
+
+
 def test_what_cannot_be_cut_or_decoded_is_refused() -> None:
     split = asked(["ctx"])
     made = spans.windows(TOKENIZER, split, tokens=20, stride=2, question=4)
@@ -388,6 +397,8 @@ def test_what_cannot_be_cut_or_decoded_is_refused() -> None:
 
     with pytest.raises(BadInputError, match=r"windows of 9 tokens are too short: .* need 10"):
         spans.windows(TOKENIZER, split, tokens=9, stride=2, question=4)
+    with pytest.raises(BadInputError, match="too short"):
+        spans.windows(TOKENIZER, split, tokens=20, stride=-1, question=4)
     with pytest.raises(BadInputError, match="texts without contexts"):
         spans.windows(TOKENIZER, Split(("who?",)))
     with pytest.raises(BadInputError, match="logits of 2 and 1 for 1 windows"):
