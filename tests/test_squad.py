@@ -370,6 +370,25 @@ def test_only_the_whole_answer_is_a_target() -> None:
     assert [0, 5, 0] == made.ends.tolist()
 
 
+@pytest.mark.parametrize(
+    ("context", "answer", "start", "expected"),
+    [
+        ("東京", "京", 1, (4, 4)),  # not the token that ends where it starts
+        ("東京", "東", 0, (3, 3)),
+        ("a \u200b b", "\u200b", 2, (0, 0)),  # no token at all
+        ("\u200bparis", "\u200bparis", 0, (3, 3)),
+    ],
+)
+def test_an_answer_has_its_own_tokens_and_no_others(
+    context: str, answer: str, start: int, expected: tuple[int, int]
+) -> None:
+    split = Split(("is",), (context,), answers=((Answer(answer, start),),))
+
+    made = spans.windows(TOKENIZER, split, tokens=9, stride=1, question=1)
+
+    assert expected == (made.starts[0], made.ends[0])
+
+
 @pytest.mark.parametrize("context", ["", " \u200b ", "東"])
 def test_a_context_of_nearly_nothing_is_a_window(context: str) -> None:
     split = Split(("is",), (context,), answers=((Answer("x", 0),),))
