@@ -11,6 +11,7 @@ from nas.commands.extract import extract
 from nas.commands.generate import generate
 from nas.commands.predict import predict
 from nas.commands.score import score
+from nas.commands.train import app as train
 
 app = typer.Typer(
     name="nas",
@@ -24,6 +25,7 @@ app.add_typer(data, name="data")
 app.command()(extract)
 app.command()(predict)
 app.command()(score)
+app.add_typer(train, name="train")
 
 
 def _show_version(*, wanted: bool) -> None:

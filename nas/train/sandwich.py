@@ -5,56 +5,106 @@ Improved Training Techniques", ICCV 2019; BigNAS, ECCV 2020): every step trains 
 smallest and some random sub-models; the small ones learn from the large one's answers.
 """
 
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from nas.data import metrics
-from nas.data.tokens import Ints
-from nas.encoder import Trace
-from nas.folder import write
+from nas.data.task import Task
+from nas.data.tokens import Ints, tokenizer_of
+from nas.elastic import Rule
+from nas.folder import read, write
+from nas.importance import importance, reorder
 from nas.network import Network
-from nas.space import SearchSpace
+from nas.space import SearchSpace, load_space
 from nas.supernet import Supernet, backward
 from nas.train.moment import Moment, generator
-from nas.train.task import Floats, Lesson, distance, loss_of, outputs_of, tensors
+from nas.train.recipe import Recipe
+from nas.train.task import Floats, Lesson, distance, lesson, loss_of, outputs_of, tensors
+from nas.train.world import World
 from results.architecture import Architecture
+from results.errors import BadInputError
 
 CANDIDATES = 16
 """Random architectures among which the one nearest to the wanted size is taken."""
+
+SEEN = 512
+"""Training examples by which the importance of parts is judged."""
 
 WATCHED = 4
 """Random sub-models that are evaluated beside the largest and the smallest."""
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What kind of supernet it becomes."""
+
+    space: str = "minilm"
+    """Built-in search space, or a YAML file."""
+    slicing: str = "importance"
+    """`importance`, `per-head` or `prefix`."""
+    depth: str = "first"
+    """`first` or `spread`."""
+    sampling: str = "sandwich"
+    """`sandwich`, or `one` random sub-model a step (AutoTinyBERT)."""
+    randoms: int = 2
+    """Random sub-models beside the largest and the smallest."""
+    trust: float = 1.0
+    """Weight of the teacher's answers; the labels have the rest."""
+
+    def __post_init__(self) -> None:
+        known = {"slicing": ("importance", "per-head", "prefix"), "sampling": ("sandwich", "one")}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                message = f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}"
+                raise BadInputError(message)
+
+    @property
+    def rule(self) -> Rule:
+        """How sub-models are cut."""
+        heads = "prefix" if self.slicing == "prefix" else "per-head"
+        return Rule(heads, self.depth)  # type: ignore[arg-type]  # checked there
+
+    def as_dict(self) -> dict[str, Any]:
+        """By name, to be written down."""
+        return asdict(self)
+
+
 class Sandwich:
     """Learning a task with sub-models of all sizes."""
 
-    def __init__(  # noqa: PLR0913 (what a supernet's training consists of)
+    def __init__(
         self,
         supernet: Supernet,
-        space: SearchSpace,
         lesson: Lesson,
+        options: Options,
         *,
-        answers: Floats | None,
-        randoms: int = 2,
-        trust: float = 1.0,
-        hints: float = 0.0,
+        answers: Floats | None = None,
         seed: int = 0,
-        rule: str = "sandwich",
-        space_text: str = "",
     ) -> None:
-        self.supernet, self.space, self.lesson = supernet, space, lesson
+        """Take a supernet and what its sub-models shall learn.
+
+        Args:
+            supernet: with the head of the task.
+            lesson: the task.
+            options: how sub-models are drawn and taught.
+            answers: (examples, outputs): a teacher's; the largest sub-model teaches where None.
+            seed: of the sub-models that are evaluated.
+        """
+        self.supernet, self.lesson, self.options = supernet, lesson, options
+        self.space = load_space(options.space)
         self._answers = None if answers is None else torch.from_numpy(answers)
-        self._randoms, self._trust, self._hints, self._rule = randoms, trust, hints, rule
-        self._space_text = space_text
         rng = generator(seed, "watched")
-        self.watched = [space.largest, space.smallest]
-        self.watched += [balanced(space, rng) for _ in range(WATCHED)]
+        self.watched = [self.space.largest, self.space.smallest]
+        self.watched += [balanced(self.space, rng) for _ in range(WATCHED)]
+        for sub in self.watched:
+            supernet.at(sub)  # says now what does not fit
 
     @property
     def network(self) -> Network:
@@ -71,42 +121,36 @@ class Sandwich:
         self.network.train()
         device = next(self.network.parameters()).device
         inputs, targets = tensors(self.lesson.train, examples, device)
+        if self.options.sampling == "one":
+            loss = loss_of(self.supernet.at(self._drawn(moment)[0])(*inputs), targets)
+            backward(loss * share)
+            return {"loss": loss.item()}
         soft = None
         if self._answers is not None:
             soft = self._answers[torch.from_numpy(examples)].to(device)
-        losses = {}
-        first: Trace | None = None
-        subs = self._drawn(moment)
-        for i, sub in enumerate(subs):
-            trace = Trace() if self._hints else None
-            outputs = self.supernet.at(sub)(*inputs, trace)
-            loss = loss_of(outputs, targets)
-            if soft is not None:
-                loss = (1 - self._trust) * loss + self._trust * distance(outputs, soft)
-            if i == 0 and self._rule == "sandwich":
-                losses["largest"] = loss.item()
-                if soft is None:
-                    soft = outputs.detach()
-                first = trace
-            else:
-                losses["smaller"] = losses.get("smaller", 0) + loss.item() / (len(subs) - 1 or 1)
-                if trace is not None and first is not None:
-                    loss = loss + self._hints * self._hint(sub, trace, first)
+        subs, losses = self._drawn(moment), []
+        for sub in subs:
+            outputs = self.supernet.at(sub)(*inputs)
+            loss = self._loss(outputs, targets, soft)
+            if soft is None:
+                soft = outputs.detach()
             backward(loss * (share / len(subs)))
-        return losses
+            losses.append(loss.item())
+        return {"largest": losses[0], "smallest": losses[1], "all": sum(losses) / len(losses)}
+
+    def _loss(self, outputs: Tensor, targets: Tensor, soft: Tensor | None) -> Tensor:
+        if soft is None:  # the largest, which teaches the others
+            return loss_of(outputs, targets)
+        trust = self.options.trust
+        taught = distance(outputs, soft)
+        return taught if trust == 1 else trust * taught + (1 - trust) * loss_of(outputs, targets)
 
     def _drawn(self, moment: Moment) -> list[Architecture]:
-        rng = moment.of_step("sub-models")
-        if self._rule == "one":
-            return [self.space.sample(rng)]
-        randoms = [balanced(self.space, rng) for _ in range(self._randoms)]
-        return [self.space.largest, self.space.smallest, *randoms]
-
-    def _hint(self, sub: Architecture, trace: Trace, first: Trace) -> Tensor:
-        layers = self.supernet.rule.layers(sub.depth, self.supernet.architecture.depth)
-        mine = trace.hidden[-1]
-        theirs = first.hidden[-1 if True else layers[-1] + 1].detach()[..., : sub.hidden]
-        return 1 - F.cosine_similarity(mine, theirs, dim=-1).mean()
+        rng, space = moment.of_step("sub-models"), self.space
+        if self.options.sampling == "one":
+            return [space.sample(rng)]
+        randoms = [balanced(space, rng) for _ in range(self.options.randoms)]
+        return [space.largest, space.smallest, *randoms]
 
     def evaluate(self) -> dict[str, float]:
         """Mean of the task's first metric over some sub-models, and each one's."""
@@ -127,8 +171,54 @@ class Sandwich:
             tokenizer=self.lesson.tokenizer,
             labels=self.lesson.task.labels,
             rule=self.supernet.rule,
-            space=self._space_text,
+            space=self.options.space,
         )
+
+
+def sandwich(
+    task: Task, teacher: Path, options: Options, recipe: Recipe, world: World
+) -> Sandwich:
+    """A supernet that begins as a teacher, its parts in the order of their importance.
+
+    Args:
+        task: what is learned.
+        teacher: folder of a network with a head for it.
+        options: what kind of supernet it becomes.
+        recipe: how it will be trained.
+        world: where.
+
+    Raises:
+        BadInputError: the teacher knows another task, or is smaller than the search space.
+    """
+    saved = read(teacher)
+    most = min(recipe.tokens, saved.architecture.positions)
+    learned = lesson(task, tokenizer_of(teacher), teacher, most)
+    if saved.head != learned.head or saved.labels != task.labels:
+        message = (
+            f"{teacher} is no teacher of {task.name}, its head has the labels "
+            f"{', '.join(saved.labels) or 'of nothing'}: run nas train teacher --task {task.name}"
+        )
+        raise BadInputError(message)
+    network = saved.network(dropout=0.0)
+    answers = None
+    if options.sampling == "sandwich":
+        with world.products():
+            answers = outputs_of(network.to(world.device), learned.train)
+        network = network.to("cpu")
+    if options.slicing == "importance":
+        reorder(network, importance(network, _sample(learned, recipe.seed), loss_of))
+    network.dropout = network.encoder.dropout = recipe.dropout
+    supernet = Supernet(network.to(world.device), options.rule)
+    return Sandwich(supernet, learned, options, answers=answers, seed=recipe.seed)
+
+
+def _sample(learned: Lesson, seed: int) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor]]:
+    """Training examples to see importance by."""
+    rng = generator(seed, "importance")
+    chosen = rng.permutation(len(learned.train))[:SEEN]
+    for start in range(0, len(chosen), 32):
+        inputs, targets = tensors(learned.train, chosen[start : start + 32], torch.device("cpu"))
+        yield (*inputs, targets)
 
 
 def balanced(space: SearchSpace, rng: np.random.Generator) -> Architecture:

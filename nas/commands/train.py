@@ -1,0 +1,14 @@
+"""`nas train`: teachers and supernets, each verb a file. Trains nothing itself."""
+
+import typer
+
+from nas.commands.train_supernet import supernet
+from nas.commands.train_teacher import teacher
+
+app = typer.Typer(
+    help="Train teachers and supernets; a killed training goes on when it is called again.",
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.command()(teacher)
+app.command()(supernet)

@@ -1,0 +1,98 @@
+"""`nas train supernet`: one network whose sub-models of all sizes know a task."""
+
+from typing import Annotated, Any
+
+import typer
+
+from nas.commands import task_options
+from nas.commands.recipe import with_recipe
+from nas.commands.table import say
+from nas.commands.training import (
+    Output,
+    TaskName,
+    Tensorboard,
+    Threads,
+    depends_on,
+    model_folder,
+    speak,
+    told,
+    use_threads,
+    weights_digest,
+)
+from nas.train.recipe import Recipe
+
+Teacher = Annotated[
+    str,
+    typer.Option(
+        help="Folder of a network that knows the task: where it begins, and who teaches."
+    ),
+]
+Space = Annotated[str, typer.Option(help="Search space: built-in name or YAML file.")]
+Slicing = Annotated[
+    str,
+    typer.Option(
+        help="What sub-models keep: importance (of each head, the most important first), per-head"
+        " (the first of each head) or prefix (the first)."
+    ),
+]
+Depth = Annotated[
+    str, typer.Option(help="Which layers sub-models keep: first, or spread over all.")
+]
+Sampling = Annotated[
+    str,
+    typer.Option(
+        help="Sub-models of a step: sandwich (largest, smallest, some random ones) or one (random,"
+        " learning from the labels alone, as AutoTinyBERT's)."
+    ),
+]
+Randoms = Annotated[int, typer.Option(min=0, help="Random sub-models in a step's sandwich.")]
+Trust = Annotated[
+    float, typer.Option(min=0, max=1, help="Weight of the teacher's answers against the labels.")
+]
+
+
+@with_recipe(Recipe(epochs=12, dropout=0.0))
+def supernet(
+    *,
+    task: TaskName,
+    teacher: Teacher,
+    output: Output,
+    recipe: Recipe,
+    space: Space = "minilm",
+    slicing: Slicing = "importance",
+    depth: Depth = "first",
+    sampling: Sampling = "sandwich",
+    randoms: Randoms = 2,
+    trust: Trust = 1.0,
+    folder: task_options.Folder = None,
+    text_column: task_options.TextColumn = None,
+    pair_column: task_options.PairColumn = None,
+    label_column: task_options.LabelColumn = None,
+    threads: Threads = None,
+    tensorboard: Tensorboard = False,
+) -> None:
+    """Train a supernet to a task; what is best for its sub-models on the dev split is kept."""
+    from nas.data import tasks
+    from nas.data.columns import Columns
+    from nas.train.run import finished, run
+    from nas.train.sandwich import Options, sandwich
+    from nas.train.world import world
+
+    use_threads(threads)
+    options = Options(space, slicing, depth, sampling, randoms, trust)
+    place = model_folder(teacher)
+    columns = Columns(text_column, pair_column, label_column)
+    found = tasks.load(task, folder=folder, columns=columns, say=say)
+    with world(recipe.precision) as here:
+        more: dict[str, Any] = {"teacher": weights_digest(place), "options": options.as_dict()}
+        what = depends_on("supernet", found, recipe, here, **more)
+        result = finished(output, what)
+        if result is not None:
+            told(result, found.metrics[0], output, before=True)
+            return
+        objective = sandwich(found, place, options, recipe, here)
+        result = run(
+            objective, recipe, output, here, what=what, say=speak, tensorboard=tensorboard
+        )
+        if here.leads:
+            told(result, f"mean {found.metrics[0]}", output)

@@ -1,0 +1,95 @@
+"""What the verbs of `nas train` share: options, models, origins, the last line. Trains nothing."""
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.commands.table import say
+from results.errors import BadInputError
+
+if TYPE_CHECKING:
+    from nas.data.task import Task
+    from nas.train.recipe import Recipe
+    from nas.train.world import World
+
+TaskName = Annotated[str, typer.Option(help="trec6, mr, ..., glue/NAME, a table; see nas data.")]
+Output = Annotated[Path, typer.Option(help="Folder of the training, and of what comes out.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads; all cores unless said.", show_default=False)
+]
+Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")]
+
+PACKAGED = ("minilm", "splade-tiny")
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model: a path, or the name of a packaged one."""
+    if name not in PACKAGED or Path(name).exists():
+        return Path(name)
+    from nas.data.packages import model
+
+    return model(name)
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of a folder's weights."""
+    path = folder / "model.safetensors"
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        raise BadInputError(
+            f"{folder} has no model.safetensors: give a Hugging Face folder"
+        ) from None
+
+
+def depends_on(
+    kind: str, task: "Task", recipe: "Recipe", world: "World", **more: Any
+) -> dict[str, Any]:
+    """All that the outcome of a training depends on."""
+    from nas.data.task import DEV, TRAIN
+
+    return {
+        "kind": kind,
+        "task": task.name,
+        "source": task.source,
+        "data": {name: task.splits[name].digest for name in (TRAIN, DEV)},
+        "recipe": recipe.as_dict(),
+        "processes": world.size,
+        "products": world.number,
+        **more,
+    }
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch use so many; under torchrun the cores are shared."""
+    import os
+
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    elif "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+
+def speak(line: str) -> None:
+    """One line on standard error; on a terminal the next one takes its place."""
+    if sys.stderr.isatty() and not line.endswith("\n"):
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)  # noqa: T201
+    else:
+        start = "\r\x1b[K" if sys.stderr.isatty() else ""
+        print(f"{start}{line.rstrip()}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def told(result: dict[str, Any], metric: str, folder: Path, *, before: bool = False) -> None:
+    """The last line."""
+    if before:
+        say(f"{folder} is trained already")
+    typer.echo(
+        f"{folder}: {metric} {result['score']:.4f} on the dev split after step "
+        f"{result['step']} of {result['steps']}, {result['seconds']:.0f} s"
+    )
