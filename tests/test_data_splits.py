@@ -5,7 +5,7 @@ from collections import Counter
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.data.splits import (
@@ -44,6 +44,7 @@ def test_a_pair_is_not_one_text_with_both_words() -> None:
     assert 4 == len({normalised(Example(text, "x", pair)) for text, pair in pairs})
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_distinct_examples_have_distinct_texts_and_none_has_two_labels(rows) -> None:
     kept, dropped = distinct(rows)
@@ -55,6 +56,7 @@ def test_distinct_examples_have_distinct_texts_and_none_has_two_labels(rows) -> 
     assert len(rows) == len(kept) + dropped.repeated + dropped.contradictory
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_the_first_of_several_is_kept_and_the_order_with_it(rows) -> None:
     kept, _ = distinct(rows)
@@ -65,6 +67,7 @@ def test_the_first_of_several_is_kept_and_the_order_with_it(rows) -> None:
     assert [row for row in firsts.values() if row in kept] == kept
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_a_text_with_two_labels_goes_altogether_and_is_counted(rows) -> None:
     kept, dropped = distinct(rows)
@@ -78,6 +81,7 @@ def test_a_text_with_two_labels_goes_altogether_and_is_counted(rows) -> None:
     assert dropped.contradictory == sum(len(labels[normalised(row)]) > 1 for row in rows)
 
 
+@settings(deadline=None)
 @given(DISTINCT)
 def test_every_example_is_in_one_split_in_the_order_it_had(rows) -> None:
     made = divide(rows)
@@ -88,6 +92,7 @@ def test_every_example_is_in_one_split_in_the_order_it_had(rows) -> None:
         assert part == [row for row in rows if row in set(part)]
 
 
+@settings(deadline=None)
 @given(DISTINCT)
 def test_every_label_gives_a_tenth_rounded_down_to_dev_and_to_test(rows) -> None:
     made = divide(rows)
@@ -97,6 +102,7 @@ def test_every_label_gives_a_tenth_rounded_down_to_dev_and_to_test(rows) -> None
             assert count // 10 == sum(row.label == label for row in made[part])
 
 
+@settings(deadline=None)
 @given(DISTINCT, st.randoms(use_true_random=False))
 def test_the_order_of_a_file_does_not_matter(rows, rng) -> None:
     mixed = rng.sample(rows, len(rows))
@@ -106,6 +112,7 @@ def test_the_order_of_a_file_does_not_matter(rows, rng) -> None:
     }
 
 
+@settings(deadline=None)
 @given(DISTINCT, LABELS)
 def test_one_example_more_moves_at_most_one_other_across_each_border(rows, label) -> None:
     more = Example("one more", label)
@@ -154,6 +161,7 @@ def test_without_strata_the_tenth_is_of_all() -> None:
     assert {TRAIN: 16, DEV: 2, TEST: 2} == {k: len(v) for k, v in unstratified.items()}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 6), max_size=60))
 def test_no_group_is_in_two_splits(sizes) -> None:
     rows = [
@@ -176,6 +184,7 @@ def test_only_the_parts_that_are_asked_for_are_taken() -> None:
     assert {TRAIN: 36, DEV: 4} == {k: len(v) for k, v in made.items()}
 
 
+@settings(deadline=None)
 @given(ROWS, ROWS, ROWS)
 def test_given_splits_share_no_text_and_the_last_stays_whole(train, dev, test) -> None:
     made, dropped = separated({TRAIN: train, DEV: dev, TEST: test})

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.data import tables, tasks
@@ -70,6 +70,7 @@ TEXT = st.text(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT).filter(any), min_size=1, max_size=5))
 def test_csv_cells_come_back_as_they_were_written(tmp_path_factory, rows) -> None:
     path = write(tmp_path_factory.mktemp("csv") / "a.csv", rows, ("one", "two"))
@@ -77,6 +78,7 @@ def test_csv_cells_come_back_as_they_were_written(tmp_path_factory, rows) -> Non
     assert rows == [(c["one"], c["two"]) for _, c in lines(path)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5))
 def test_json_cells_come_back_as_they_were_written(tmp_path_factory, rows) -> None:
     path = write(tmp_path_factory.mktemp("jsonl") / "a.jsonl", rows, ("one", "two"))
