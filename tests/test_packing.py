@@ -193,17 +193,18 @@ def test_nothing_is_longer_than_it_may_be(
     assert set(range(len(lengths))) == set(packed.documents.tolist())
 
 
-def test_the_seed_and_the_epoch_and_nothing_else_decide(words: Vocabulary) -> None:
+def test_the_seed_the_epoch_and_the_place_and_nothing_else_decide(words: Vocabulary) -> None:
     documents = numbered(*[[4, 6, 5, 7, 3]] * 8)
 
-    def made(seed: int, epoch: int = 0) -> list[int]:
-        packed = Packing("tinybert", 24, seed, epoch).pack(documents, 0, words)
+    def made(seed: int, epoch: int = 0, first: int = 0) -> list[int]:
+        packed = Packing("tinybert", 24, seed, epoch).pack(documents, first, words)
         return [int(i) for i in packed.ids]
 
     np.random.seed(1)  # noqa: NPY002 - what must not matter
     assert made(0) == made(0)
     assert made(0) != made(1)
     assert made(0) != made(0, epoch=1)
+    assert made(0) != made(0, first=100)  # another place in the corpus
 
 
 def test_a_single_document_has_nothing_to_draw_from(words: Vocabulary) -> None:
