@@ -49,6 +49,12 @@ Randoms = Annotated[int, typer.Option(min=0, help="Random sub-models in a step's
 Trust = Annotated[
     float, typer.Option(min=0, max=1, help="Weight of the teacher's answers against the labels.")
 ]
+Every = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Train the largest sub-model, the costliest, in every so many steps."
+    ),
+]
 
 
 @with_recipe(Recipe(epochs=12, dropout=0.0))
@@ -64,6 +70,7 @@ def supernet(
     sampling: Sampling = "sandwich",
     randoms: Randoms = 2,
     trust: Trust = 1.0,
+    largest_every: Every = 1,
     folder: task_options.Folder = None,
     text_column: task_options.TextColumn = None,
     pair_column: task_options.PairColumn = None,
@@ -79,7 +86,7 @@ def supernet(
     from nas.train.world import world
 
     use_threads(threads)
-    options = Options(space, slicing, depth, sampling, randoms, trust)
+    options = Options(space, slicing, depth, sampling, randoms, trust, largest_every)
     place = model_folder(teacher)
     columns = Columns(text_column, pair_column, label_column)
     found = tasks.load(task, folder=folder, columns=columns, say=say)

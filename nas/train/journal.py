@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Protocol
 
 from results.errors import BadInputError
@@ -35,8 +36,8 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path, self._say, self._board, self._clock = folder / FILE, say, board, clock
-        self._sums: dict[str, float] = {}
-        self._steps = self._tokens = 0
+        self._seen: dict[str, list[float]] = {}
+        self._tokens = 0
         self._began = self._spoken = clock()
         self._first: int | None = None
 
@@ -62,13 +63,12 @@ class Journal:
         if self._first is None:
             self._first, self._began = step - 1, self._clock()
         for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._steps += 1
+            self._seen.setdefault(name, []).append(value)
         self._tokens += n
         now = self._clock()
         if now - self._spoken < EVERY_S and step < steps:
             return
-        mean = {name: value / self._steps for name, value in self._sums.items()}
+        mean = {name: fmean(values) for name, values in self._seen.items()}
         self._write(step=step, rate=rate, tokens=self._tokens, losses=mean)
         for name, value in mean.items():
             self._draw(f"loss/{name}", value, step)
@@ -76,7 +76,7 @@ class Journal:
         left = (now - self._began) / max(1, step - self._first) * (steps - step)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in mean.items())
         self._say(f"step {step}/{steps}  {shown}  rate {rate:.1e}  {_clocked(left)} left")
-        self._sums, self._steps, self._tokens, self._spoken = {}, 0, 0, now
+        self._seen, self._tokens, self._spoken = {}, 0, now
 
     def scores(self, step: int, scores: Mapping[str, float]) -> None:
         """An evaluation was made."""

@@ -57,6 +57,9 @@ class Options:
     """Random sub-models beside the largest and the smallest."""
     trust: float = 1.0
     """Weight of the teacher's answers; the labels have the rest."""
+    largest_every: int = 1
+    """Steps from one in which the largest is trained to the next. It costs as much as all others
+    together; where it begins as the teacher, it needs no more than to be kept there."""
 
     def __post_init__(self) -> None:
         known = {"slicing": ("importance", "per-head", "prefix"), "sampling": ("sandwich", "one")}
@@ -103,6 +106,8 @@ class Sandwich:
         rng = generator(seed, "watched")
         self.watched = [self.space.largest, self.space.smallest]
         self.watched += [balanced(self.space, rng) for _ in range(WATCHED)]
+        if answers is None and options.sampling == "sandwich" and options.largest_every > 1:
+            raise BadInputError("without a teacher the largest teaches: train it in every step")
         for sub in self.watched:
             supernet.at(sub)  # says now what does not fit
 
@@ -136,7 +141,9 @@ class Sandwich:
                 soft = outputs.detach()
             backward(loss * (share / len(subs)))
             losses.append(loss.item())
-        return {"largest": losses[0], "smallest": losses[1], "all": sum(losses) / len(losses)}
+        named = {"largest": self.space.largest, "smallest": self.space.smallest}
+        found = dict(zip(subs, losses, strict=True))
+        return {n: found[sub] for n, sub in named.items() if sub in found}
 
     def _loss(self, outputs: Tensor, targets: Tensor, soft: Tensor | None) -> Tensor:
         if soft is None:  # the largest, which teaches the others
@@ -150,7 +157,8 @@ class Sandwich:
         if self.options.sampling == "one":
             return [space.sample(rng)]
         randoms = [balanced(space, rng) for _ in range(self.options.randoms)]
-        return [space.largest, space.smallest, *randoms]
+        largest = [space.largest] if moment.step % self.options.largest_every == 0 else []
+        return [*largest, space.smallest, *randoms]
 
     def evaluate(self) -> dict[str, float]:
         """Mean of the task's first metric over some sub-models, and each one's."""
