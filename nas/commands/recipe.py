@@ -53,7 +53,7 @@ def with_recipe(default: Recipe) -> Callable[[Callable[..., None]], Callable[...
 
         asked.__signature__ = inspect.Signature([*kept, *added])  # type: ignore[attr-defined]
         asked.__annotations__ = {p.name: p.annotation for p in (*kept, *added)}
-        del asked.__wrapped__  # type: ignore[attr-defined]
+        del asked.__wrapped__
         return asked
 
     return wrap
