@@ -47,7 +47,8 @@ def made_folder(
     rng = np.random.default_rng(seed)
     for name, value in network.weights().items():
         centre = float("LayerNorm.weight" in name)
-        np.copyto(value, rng.normal(centre, 0.3, value.shape).astype(np.float32))
+        spread = 0.1 if name.endswith("bias") else 0.5 if value.ndim > 1 else 0.3
+        np.copyto(value, rng.normal(centre, spread, value.shape).astype(np.float32))
     write(network, folder, tokenizer=folder, labels=labels, rule=rule)
     return folder
 
