@@ -78,30 +78,34 @@ class _Head:
 
     def span(self, x: str) -> None:
         n = self._nodes
-        both = self._product(x, "qa_outputs")  # (batch, tokens, 2)
+        both = self._unflattened(self._gemm(self._flat(x, "qa_outputs"), "qa_outputs"), 2)
         for place, name in enumerate(OUTPUTS["span"]):
             n.add("Gather", both, self._number(place), axis=2)
             n.output(name, ("batch", "tokens"))
 
     def words(self, linears: Linears, x: str) -> None:
-        n, bias = self._nodes, self._find(BIAS)
+        n, dense = self._nodes, f"{TRANSFORM}.dense"
         norm = [self._stored(f"{TRANSFORM}.LayerNorm.{part}") for part in ("weight", "bias")]
-        y = n.add("Gelu", self._product(x, f"{TRANSFORM}.dense"))
+        y = n.add("Gelu", self._gemm(self._flat(x, dense), dense))
         y = n.add("LayerNormalization", y, *norm, axis=-1, epsilon=EPSILON)
-        width = len(self._find(f"{TRANSFORM}.LayerNorm.bias"))
-        y = n.add("Reshape", y, n.constant(f"flat_{width}", np.array([-1, width], np.int64)))
         y = n.add("Gemm", y, linears.table(WORDS), self._stored(BIAS), transB=1)
-        shape = n.add("Shape", "input_ids")
-        size = n.constant("vocabulary", np.array([len(bias)], np.int64))
-        n.add("Reshape", y, n.add("Concat", shape, size, axis=0))
-        n.output("logits", ("batch", "tokens", len(bias)))
+        size = len(self._find(BIAS))
+        self._unflattened(y, size)
+        n.output("logits", ("batch", "tokens", size))
+
+    def _flat(self, x: str, name: str) -> str:
+        """(batch, tokens, in) -> (batch * tokens, in), for the linear layer of that name."""
+        n, width = self._nodes, self._find(f"{name}.weight").shape[1]
+        shape = n.constant(f"flat_{width}", np.array([-1, width], np.int64))
+        return n.add("Reshape", x, shape)
+
+    def _unflattened(self, x: str, size: int) -> str:
+        n = self._nodes
+        last = n.constant(f"size_{size}", np.array([size], np.int64))
+        return n.add("Reshape", x, n.add("Concat", n.add("Shape", "input_ids"), last, axis=0))
 
     def _gemm(self, x: str, name: str) -> str:  # (rows, in) -> (rows, out)
         return self._nodes.add("Gemm", x, self._matrix(name), self._stored(f"{name}.bias"))
-
-    def _product(self, x: str, name: str) -> str:  # (batch, tokens, in) -> (batch, tokens, out)
-        product = self._nodes.add("MatMul", x, self._matrix(name))
-        return self._nodes.add("Add", product, self._stored(f"{name}.bias"))
 
     def _matrix(self, name: str) -> str:
         """[in, out]."""

@@ -16,6 +16,7 @@ from nas.extract.folder import (
     write_record,
 )
 from nas.extract.model import Model, cut
+from nas.extract.names import file_of
 from nas.folder import Saved
 from profiler.environment import read_software, revision
 from quant.scheme import Scheme
@@ -73,7 +74,7 @@ def _more(model: Model, origin: Origin, folder: Path, wish: Wish) -> dict[str, A
     software = read_software()
     files = {}
     for scheme in wish.schemes:
-        name = onnx_files.file_of(scheme.name)
+        name = file_of(scheme.name)
         files[name] = {"scheme": scheme.name, "sha256": _digest(folder / name)}
         if scheme.calibrated and wish.text is not None:
             files[name]["calibration"] = wish.text.label

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.extract.model import Model
+from nas.extract.names import FOLDER, file_of
 from quant.graph import emit_pressed, save
 from quant.press import press
 from quant.scheme import FP32, Scheme, parse
@@ -18,8 +19,6 @@ from results.errors import BadInputError
 if TYPE_CHECKING:
     from quant.calibration import Calibration
 
-FOLDER = "onnx"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observed:
@@ -27,12 +26,6 @@ class Observed:
 
     label: str
     batches: Sequence[Mapping[str, NDArray[np.int64]]]
-
-
-def file_of(scheme: str) -> str:
-    """The name of the file of a scheme, below the folder: `onnx/model-ptq.onnx`."""
-    kind = "" if scheme == FP32.name else "-" + scheme.replace(":", "_")
-    return f"{FOLDER}/model{kind}.onnx"
 
 
 def schemes(given: Iterable[str]) -> tuple[Scheme, ...]:
