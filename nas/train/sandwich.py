@@ -5,6 +5,7 @@ Improved Training Techniques", ICCV 2019; BigNAS, ECCV 2020): every step trains 
 smallest and some random sub-models; the small ones learn from the large one's answers.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from nas.data import metrics
 from nas.data.task import Task
 from nas.data.tokens import Ints, tokenizer_of
 from nas.elastic import Rule
+from nas.encoder import Trace
 from nas.folder import read, write
 from nas.importance import importance, reorder
 from nas.network import Network
@@ -57,6 +60,8 @@ class Options:
     """Random sub-models beside the largest and the smallest."""
     trust: float = 1.0
     """Weight of the teacher's answers; the labels have the rest."""
+    hints: float = 1.0
+    """Weight of the distance of hidden states from the teacher's, layer by kept layer."""
     largest_every: int = 1
     """Steps from one in which the largest is trained to the next. It costs as much as all others
     together; where it begins as the teacher, it needs no more than to be kept there."""
@@ -89,6 +94,7 @@ class Sandwich:
         options: Options,
         *,
         answers: Floats | None = None,
+        teacher: Network | None = None,
         seed: int = 0,
     ) -> None:
         """Take a supernet and what its sub-models shall learn.
@@ -98,9 +104,11 @@ class Sandwich:
             lesson: the task.
             options: how sub-models are drawn and taught.
             answers: (examples, outputs): a teacher's; the largest sub-model teaches where None.
+            teacher: a copy of what the supernet began as, for hints.
             seed: of the sub-models that are evaluated.
         """
         self.supernet, self.lesson, self.options = supernet, lesson, options
+        self._teacher = teacher
         self.space = load_space(options.space)
         self._answers = None if answers is None else torch.from_numpy(answers)
         rng = generator(seed, "watched")
@@ -134,9 +142,13 @@ class Sandwich:
         if self._answers is not None:
             soft = self._answers[torch.from_numpy(examples)].to(device)
         subs, losses = self._drawn(moment), []
+        shown = self._shown(inputs)
         for sub in subs:
-            outputs = self.supernet.at(sub)(*inputs)
+            trace = None if shown is None else Trace()
+            outputs = self.supernet.at(sub)(*inputs, trace)
             loss = self._loss(outputs, targets, soft)
+            if trace is not None and shown is not None:
+                loss = loss + self.options.hints * self._missed(sub, trace, shown, inputs[1])
             if soft is None:
                 soft = outputs.detach()
             backward(loss * (share / len(subs)))
@@ -151,6 +163,32 @@ class Sandwich:
         trust = self.options.trust
         taught = distance(outputs, soft)
         return taught if trust == 1 else trust * taught + (1 - trust) * loss_of(outputs, targets)
+
+    @torch.no_grad()
+    def _shown(self, inputs: tuple[Tensor, Tensor | None, Tensor]) -> Trace | None:
+        """The teacher's hidden states."""
+        if self._teacher is None:
+            return None
+        trace = Trace()
+        self._teacher(*inputs, trace)
+        return trace
+
+    def _missed(self, sub: Architecture, mine: Trace, shown: Trace, mask: Tensor | None) -> Tensor:
+        """How far hidden states are from the teacher's, relative to their size.
+
+        A layer learns from the teacher's layer that it is a part of (TinyBERT's eq. 8 without the
+        matrix: the columns are the teacher's own).
+        """
+        layers = self.supernet.rule.layers(sub.depth, self.supernet.architecture.depth)
+        places = [0, *(i + 1 for i in layers)]
+        total = mine.hidden[0].new_zeros(())
+        for x, place in zip(mine.hidden, places, strict=True):
+            y = shown.hidden[place][..., : sub.hidden]
+            if mask is not None:
+                real = mask[..., None].to(x.dtype)
+                x, y = x * real, y * real
+            total = total + F.mse_loss(x, y) / y.square().mean()
+        return total / len(places)
 
     def _drawn(self, moment: Moment) -> list[Architecture]:
         rng, space = moment.of_step("sub-models"), self.space
@@ -216,8 +254,11 @@ def sandwich(
     if options.slicing == "importance":
         reorder(network, importance(network, _sample(learned, recipe.seed), loss_of))
     network.dropout = network.encoder.dropout = recipe.dropout
+    frozen = None
+    if options.hints and options.sampling == "sandwich":
+        frozen = copy.deepcopy(network).requires_grad_(requires_grad=False).to(world.device).eval()
     supernet = Supernet(network.to(world.device), options.rule)
-    return Sandwich(supernet, learned, options, answers=answers, seed=recipe.seed)
+    return Sandwich(supernet, learned, options, answers=answers, teacher=frozen, seed=recipe.seed)
 
 
 def _sample(learned: Lesson, seed: int) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor]]:
