@@ -61,15 +61,24 @@ class Linear(nn.Linear):
         weight = self.weight.reshape(self.out_features, self.in_features)
         return F.linear(x, weight, self.bias.reshape(self.out_features))
 
+    def reset_parameters(self) -> None:
+        """Draw nothing: who builds it fills it, and without memory a draw loads all of torch."""
+
+
+class Table(nn.Embedding):
+    """A vector for each word, or whatever else is counted."""
+
+    reset_parameters = Linear.reset_parameters
+
 
 class Embeddings(nn.Module):
     """What a token is, where it stands and which sentence it belongs to, in one vector."""
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
-        self.words = nn.Embedding(a.vocab, a.hidden)
-        self.positions = nn.Embedding(a.positions, a.hidden)
-        self.types = nn.Embedding(a.types, a.hidden)
+        self.words = Table(a.vocab, a.hidden)
+        self.positions = Table(a.positions, a.hidden)
+        self.types = Table(a.types, a.hidden)
         self.norm = nn.LayerNorm(a.hidden, EPSILON)
 
     def forward(self, ids: Tensor, types: Tensor) -> Tensor:  # (B, T), (B, T) -> (B, T, hidden)
@@ -161,17 +170,16 @@ class Encoder(nn.Module):
         super().__init__()
         a = self.architecture = architecture
         self.dropout = dropout
-        with torch.device("meta"):  # so that no number is drawn only to be overwritten
+        with torch.device("meta" if hollow else "cpu"):
             self.embeddings = Embeddings(a)
             self.blocks = nn.ModuleList(Block(a.hidden, layer) for layer in a.layers)
-            self.pooler = nn.Linear(a.hidden, a.hidden) if pooler else None
+            self.pooler = Linear(a.hidden, a.hidden) if pooler else None
         if weights is not None:
             self._check(weights)
         if not hollow:
             self._fill(weights)
 
     def _fill(self, weights: Mapping[str, Floats] | None) -> None:
-        self.to_empty(device="cpu")
         if weights is None:
             randomise(self)
         else:

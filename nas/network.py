@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.encoder import EPSILON, Encoder, Floats, Trace, canonical, flat, randomise
+from nas.encoder import EPSILON, Encoder, Floats, Linear, Trace, canonical, flat, randomise
 from results.architecture import Architecture
 from results.errors import BadInputError
 
@@ -23,6 +23,9 @@ words; and, to be taught only, the teacher's hidden states (AutoTinyBERT's `fit_
 
 PREFIX = "bert."
 """Before the names of the encoder's tensors where there is a head."""
+
+TAUGHT_BARE = ("mlm", "fit")
+"""Heads before which nothing is left out in training, as in BERT's and AutoTinyBERT's."""
 
 OF_ENCODER = ("embeddings.", "encoder.", PREFIX + "embeddings.", PREFIX + "encoder.")
 """How the names begin of what no head brings along."""
@@ -47,7 +50,7 @@ class Output(nn.Module):
 
     def __init__(self, hidden: int, head: Head) -> None:
         super().__init__()
-        self.out = nn.Linear(hidden, head.outputs)
+        self.out = Linear(hidden, head.outputs)
 
     def forward(self, x: Tensor, _words: Tensor) -> Tensor:  # (..., hidden) -> (..., outputs)
         y: Tensor = self.out(x)
@@ -59,7 +62,7 @@ class Words(nn.Module):
 
     def __init__(self, hidden: int, head: Head) -> None:
         super().__init__()
-        self.transform = nn.Linear(hidden, hidden)
+        self.transform = Linear(hidden, hidden)
         self.norm = nn.LayerNorm(hidden, EPSILON)
         self.bias = nn.Parameter(torch.empty(head.outputs))
 
@@ -110,18 +113,17 @@ class Network(nn.Module):
         super().__init__()
         self.architecture, self.head_kind, self.dropout = architecture, head, dropout
         self.encoder = Encoder(
-            architecture, pooler=head is not None and head.pooled, dropout=dropout, hollow=True
+            architecture, pooler=head is not None and head.pooled, dropout=dropout, hollow=hollow
         )
         self.head: nn.Module | None = None
         if head is not None:
-            with torch.device("meta"):
+            with torch.device("meta" if hollow else "cpu"):
                 kind = Words if head.work == "mlm" else Output
                 self.head = kind(architecture.hidden, head)
-        if not hollow:
-            self.to_empty(device="cpu")
-            randomise(self)
-            if weights is not None:
-                self._fill(weights, new_head=new_head)
+        if not hollow and self.head is not None:
+            randomise(self.head)
+        if not hollow and weights is not None:
+            self._fill(weights, new_head=new_head)
 
     def forward(  # -> (B, outputs), (B, T, outputs) or (B, T, hidden)
         self,
@@ -130,12 +132,18 @@ class Network(nn.Module):
         token_type_ids: Tensor | None = None,  # (B, T)
         trace: Trace | None = None,
     ) -> Tensor:
-        x: Tensor = self.encoder(input_ids, attention_mask, token_type_ids, trace)
+        return self.answer(self.encoder(input_ids, attention_mask, token_type_ids, trace))
+
+    def answer(self, x: Tensor) -> Tensor:
+        """What the head says of hidden states, (B, T, hidden); the states where there is none.
+
+        A head that reads no pooler takes (..., hidden): so only some tokens can be answered for.
+        """
         if self.head is None or self.head_kind is None:
             return x
         if self.head_kind.pooled:
             x = self.encoder.pool(x)
-        if self.training and self.dropout and self.head_kind.work != "fit":
+        if self.training and self.dropout and self.head_kind.work not in TAUGHT_BARE:
             x = F.dropout(x, self.dropout)
         y: Tensor = self.head(x, self.encoder.embeddings.words.weight)
         return y[..., 0] if self.head_kind.work == "score" else y

@@ -259,18 +259,28 @@ def test_a_view_computes_in_bfloat16_where_it_is_asked_to(sub: str) -> None:
     assert any(value.any() for value in gradients(network).values())
 
 
+def test_the_words_that_were_not_read_cost_a_backward_pass_nothing() -> None:
+    view = Supernet(lively(LARGE, HEADS[1]), Rule()).at(SQUAT)
+
+    (gradient,) = torch.autograd.grad(answered(view).sum(), view.encoder.embeddings.words.weight)
+
+    assert gradient.is_sparse
+    assert 18 == len(gradient._values())  # noqa: SLF001 (as it comes: a row for each token read)
+
+
 def test_what_is_larger_than_the_supernet_is_refused() -> None:
     with pytest.raises(BadInputError, match="hidden 11 is larger than the supernet's, 10"):
         Supernet(lively(LARGE, None), Rule()).at(Architecture(11, LARGE.layers, **SMALL))
 
 
-def test_the_first_backward_of_a_process_prints_nothing() -> None:
+def test_the_first_backward_of_a_process_prints_nothing_and_loads_no_compiler() -> None:
     probe = (
         "import torch; from nas.elastic import Rule; from nas.network import Network\n"
         "from nas.supernet import Supernet, backward; from results.architecture import *\n"
         "a, b = (Architecture(n, (Layer(n, 2 * n, n),), vocab=9) for n in (5, 3))\n"
         "view = Supernet(Network(a), Rule()).at(b)\n"
         "backward(view(torch.ones(2, 3, dtype=torch.long)).square().mean())\n"
+        "import sys; assert not {'sympy', 'torch._dynamo'} & set(sys.modules)\n"  # seconds each
     )
 
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True)

@@ -1,0 +1,127 @@
+"""What a folder was given comes back out of it, and what was there before survives a failure."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nas import folder as module
+from nas.elastic import Rule
+from nas.network import Head, Network
+from results.architecture import Architecture, Layer
+from results.errors import BadInputError
+
+UNEVEN = Architecture(10, (Layer(3, 12, 7), Layer(2, 10, 12)), vocab=30, positions=12)
+HEADS = [
+    None, Head("classes", 3), Head("score", 1), Head("span", 2), Head("mlm", 30), Head("fit", 9),
+]  # fmt: skip
+KEPT = st.dictionaries(st.integers(1, 4), st.none(), max_size=3).map(
+    lambda found: {depth: tuple(range(1, depth + 1)) for depth in found}
+)
+RULES = st.builds(
+    Rule, st.sampled_from(["prefix", "per-head"]), st.sampled_from(["first", "spread"]), KEPT
+)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    module.write(Network(UNEVEN, HEADS[1]), tmp_path, tokenizer=tmp_path, rule=Rule(), space="s")
+    return tmp_path
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+def test_a_network_comes_back_with_its_head_bit_for_bit(head: Head | None, tmp_path: Path) -> None:
+    network = Network(UNEVEN, head)
+
+    module.write(network, tmp_path, tokenizer=tmp_path)
+    saved = module.read(tmp_path)
+
+    assert (UNEVEN, head, None, "") == (saved.architecture, saved.head, saved.rule, saved.space)
+    again = saved.network().weights()
+    for name, value in network.weights().items():
+        assert np.array_equal(value, again[name]), name
+
+
+@settings(
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    labels=st.tuples(*[st.text(max_size=9)] * 3).filter(lambda x: len(set(x)) == 3),
+    rule=RULES,
+    space=st.text(max_size=20),
+)
+def test_labels_rule_and_space_come_back(
+    tmp_path: Path, labels: tuple[str, ...], rule: Rule, space: str
+) -> None:
+    network = Network(UNEVEN, HEADS[1])
+
+    module.write(network, tmp_path, tokenizer=tmp_path, labels=labels, rule=rule, space=space)
+    saved = module.read(tmp_path)
+
+    assert (labels, rule, space) == (saved.labels, saved.rule, saved.space)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"heads": "no", "depth": "first", "kept": {}, "space": ""}',
+     '{"heads": "prefix", "depth": "first", "kept": {"x": [1]}, "space": ""}',
+     '{"heads": "prefix", "depth": "first", "kept": {"1": ["a"]}, "space": ""}',
+     '{"heads": "prefix", "depth": "first", "kept": {"1": 3}, "space": ""}'],
+)  # fmt: skip
+def test_a_damaged_rule_is_refused(written: Path, text: str) -> None:
+    (written / "supernet.json").write_text(text)
+
+    with pytest.raises(BadInputError):
+        module.read(written)
+
+
+def test_truncated_tensors_are_refused_by_their_file(written: Path) -> None:
+    path = written / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+
+    with pytest.raises(BadInputError, match=r"model\.safetensors is damaged"):
+        module.read(written)
+
+
+def test_when_the_disk_is_full_the_previous_network_survives(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = module.read(written).weights
+
+    def full(_weights: object, path: Path, **_more: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        module.write(Network(UNEVEN, HEADS[1]), written, tokenizer=written)
+
+    after = module.read(written).weights
+    assert all(np.array_equal(value, after[name]) for name, value in before.items())
+
+
+def test_the_tokenizer_goes_along(written: Path, tmp_path: Path) -> None:
+    (written / "vocab.txt").write_text("[PAD]\n")
+
+    module.write(Network(UNEVEN), tmp_path / "new", tokenizer=written)
+
+    assert "[PAD]\n" == (tmp_path / "new" / "vocab.txt").read_text()
+
+
+def test_another_head_is_new_and_a_missing_tensor_is_named_with_the_file(written: Path) -> None:
+    saved = module.read(written)
+    assert Head("span", 2) == saved.network(Head("span", 2)).head_kind
+    del saved.weights["bert.encoder.layer.0.output.dense.bias"]
+
+    with pytest.raises(BadInputError, match=r"model\.safetensors: the weights lack bert\.encoder"):
+        saved.network()
+
+
+def test_what_stock_transformers_reads_is_in_the_config(written: Path) -> None:
+    config = json.loads((written / "config.json").read_text())
+
+    assert ["BertForSequenceClassification"] == config["architectures"]
+    assert {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"} == config["id2label"]
