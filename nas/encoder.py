@@ -48,6 +48,8 @@ _CANONICAL = {
 class Trace:
     """What a teacher shows, or a student is compared by; filled by a forward pass."""
 
+    attention: bool = True
+    """Are the scores wanted? They are a product that the pass does not need itself."""
     hidden: list[Tensor] = field(default_factory=list)
     """(B, T, hidden) of the embeddings and of every layer."""
     scores: list[Tensor] = field(default_factory=list)
@@ -104,7 +106,7 @@ class Attention(nn.Module):
         q = self._split(self.query(x))
         k = self._split(self.key(x))
         v = self._split(self.value(x))
-        if trace is not None:
+        if trace is not None and trace.attention:
             trace.scores.append(q @ k.transpose(2, 3) / q.shape[-1] ** 0.5)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, T, width)
         out: Tensor = self.out(y.transpose(1, 2).flatten(2))

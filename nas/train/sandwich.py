@@ -144,7 +144,7 @@ class Sandwich:
         subs, losses = self._drawn(moment), []
         shown = self._shown(inputs)
         for sub in subs:
-            trace = None if shown is None else Trace()
+            trace = None if shown is None else Trace(attention=False)
             outputs = self.supernet.at(sub)(*inputs, trace)
             loss = self._loss(outputs, targets, soft)
             if trace is not None and shown is not None:
@@ -169,7 +169,7 @@ class Sandwich:
         """The teacher's hidden states."""
         if self._teacher is None:
             return None
-        trace = Trace()
+        trace = Trace(attention=False)
         self._teacher(*inputs, trace)
         return trace
 
