@@ -34,9 +34,9 @@ SUBS = [
     Architecture.uniform(3, 192, 6, 192, 768),
 ]
 CLASSES = 6
-EXAMPLES = 500
+EXAMPLES = 192
 BUDGETS = [512, 1024, 2048, 4096, 8192, 16384]
-ROUNDS = 5
+ROUNDS = 3
 
 
 def questions() -> Encoded:
