@@ -49,6 +49,9 @@ Randoms = Annotated[int, typer.Option(min=0, help="Random sub-models in a step's
 Trust = Annotated[
     float, typer.Option(min=0, max=1, help="Weight of the teacher's answers against the labels.")
 ]
+Hints = Annotated[
+    float, typer.Option(min=0, help="Weight of the distance to the teacher's hidden states.")
+]
 Every = Annotated[
     int,
     typer.Option(
@@ -57,7 +60,7 @@ Every = Annotated[
 ]
 
 
-@with_recipe(Recipe(epochs=12, dropout=0.0))
+@with_recipe(Recipe(epochs=12, rate=5e-4, dropout=0.0))
 def supernet(
     *,
     task: TaskName,
@@ -66,11 +69,12 @@ def supernet(
     recipe: Recipe,
     space: Space = "minilm",
     slicing: Slicing = "importance",
-    depth: Depth = "first",
+    depth: Depth = "spread",
     sampling: Sampling = "sandwich",
     randoms: Randoms = 2,
     trust: Trust = 1.0,
-    largest_every: Every = 1,
+    hints: Hints = 1.0,
+    largest_every: Every = 3,
     folder: task_options.Folder = None,
     text_column: task_options.TextColumn = None,
     pair_column: task_options.PairColumn = None,
@@ -86,7 +90,7 @@ def supernet(
     from nas.train.world import world
 
     use_threads(threads)
-    options = Options(space, slicing, depth, sampling, randoms, trust, largest_every)
+    options = Options(space, slicing, depth, sampling, randoms, trust, hints, largest_every)
     place = model_folder(teacher)
     columns = Columns(text_column, pair_column, label_column)
     found = tasks.load(task, folder=folder, columns=columns, say=say)

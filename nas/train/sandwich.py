@@ -52,8 +52,8 @@ class Options:
     """Built-in search space, or a YAML file."""
     slicing: str = "importance"
     """`importance`, `per-head` or `prefix`."""
-    depth: str = "first"
-    """`first` or `spread`."""
+    depth: str = "spread"
+    """`first` or `spread`; spread, so that a layer's output always means the same."""
     sampling: str = "sandwich"
     """`sandwich`, or `one` random sub-model a step (AutoTinyBERT)."""
     randoms: int = 2
@@ -62,7 +62,7 @@ class Options:
     """Weight of the teacher's answers; the labels have the rest."""
     hints: float = 1.0
     """Weight of the distance of hidden states from the teacher's, layer by kept layer."""
-    largest_every: int = 1
+    largest_every: int = 3
     """Steps from one in which the largest is trained to the next. It costs as much as all others
     together; where it begins as the teacher, it needs no more than to be kept there."""
 
