@@ -2,6 +2,9 @@
 
 import typer
 
+from nas.commands.train_further import further
+from nas.commands.train_kd import kd
+from nas.commands.train_mlm import mlm
 from nas.commands.train_supernet import supernet
 from nas.commands.train_teacher import teacher
 
@@ -12,3 +15,6 @@ app = typer.Typer(
 )
 app.command()(teacher)
 app.command()(supernet)
+app.command()(mlm)
+app.command()(kd)
+app.command()(further)

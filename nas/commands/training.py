@@ -85,11 +85,18 @@ def speak(line: str) -> None:
         print(f"{start}{line.rstrip()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def told(result: dict[str, Any], metric: str, folder: Path, *, before: bool = False) -> None:
+def told(
+    result: dict[str, Any],
+    metric: str,
+    folder: Path,
+    *,
+    before: bool = False,
+    on: str = "the dev split",
+) -> None:
     """The last line."""
     if before:
         say(f"{folder} is trained already")
     typer.echo(
-        f"{folder}: {metric} {result['score']:.4f} on the dev split after step "
+        f"{folder}: {metric} {result['score']:.4f} on {on} after step "
         f"{result['step']} of {result['steps']}, {result['seconds']:.0f} s"
     )
