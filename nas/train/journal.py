@@ -32,21 +32,26 @@ class Journal:
         folder: Path,
         *,
         say: Callable[[str], None],
-        board: Board | None = None,
+        board: Callable[[int], Board] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.path, self._say, self._board, self._clock = folder / FILE, say, board, clock
+        self.path, self._say, self._clock = folder / FILE, say, clock
+        self._make_board = board
+        self._board: Board | None = None
         self._seen: dict[str, list[float]] = {}
         self._tokens = 0
         self._began = self._spoken = clock()
         self._first: int | None = None
+        self._last = (0, 0, 0.0)
 
     def resume(self, step: int) -> None:
         """Drop the lines after a step: they are computed again."""
+        if self._make_board is not None:
+            self._board = self._make_board(step)
         if not self.path.exists():
             return
         kept = []
-        for line in self.path.read_text("utf-8").splitlines():
+        for line in self.path.read_text("utf-8", errors="replace").splitlines():
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
@@ -65,9 +70,15 @@ class Journal:
         for name, value in losses.items():
             self._seen.setdefault(name, []).append(value)
         self._tokens += n
-        now = self._clock()
-        if now - self._spoken < EVERY_S and step < steps:
+        self._last = (step, steps, rate)
+        if self._clock() - self._spoken >= EVERY_S or step == steps:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was not written yet, so that a state has no steps that no line has."""
+        if self._first is None or not self._seen:
             return
+        (step, steps, rate), now = self._last, self._clock()
         mean = {name: fmean(values) for name, values in self._seen.items()}
         self._write(step=step, rate=rate, tokens=self._tokens, losses=mean)
         for name, value in mean.items():
@@ -100,8 +111,8 @@ class Journal:
             self._board.add_scalar(tag, value, step)
 
 
-def board(folder: Path) -> Board:
-    """A writer of TensorBoard's files.
+def board(folder: Path, step: int) -> Board:
+    """A writer of TensorBoard's files; what was written after `step` before is void.
 
     Raises:
         BadInputError: TensorBoard is not installed.
@@ -111,7 +122,9 @@ def board(folder: Path) -> Board:
     except ImportError as error:
         message = "--tensorboard needs TensorBoard: install subbert[tensorboard], or leave it out"
         raise BadInputError(message) from error
-    writer: Board = SummaryWriter(str(folder / "tensorboard"))
+    writer: Board = SummaryWriter(
+        str(folder / "tensorboard"), purge_step=step + 1 if step else None
+    )
     return writer
 
 

@@ -5,7 +5,6 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,13 +19,15 @@ from nas.train import state
 from nas.train.journal import Journal
 from nas.train.moment import Moment, generator
 from nas.train.recipe import Recipe, rate_at
+from nas.train.state import Progress
 from nas.train.world import World
-from results.errors import BadInputError
 
 SAVE_S = 60.0
 """Seconds between two states; a kill costs no more than that."""
 
 STATE, BEST, RESULT = "state", "best", "result.json"
+RESULTS = ("score", "step", "steps", "seconds")
+"""What `result.json` holds: numbers."""
 
 
 class Objective(Protocol):
@@ -48,17 +49,6 @@ class Objective(Protocol):
 
     def keep(self, folder: Path) -> None:
         """Write the network as it is now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a training has come."""
-
-    step: int = 0
-    best: float = -math.inf
-    best_step: int = 0
-    seconds: float = 0.0
-    """Spent on it in all sessions up to the last state."""
 
 
 class Loop:
@@ -95,19 +85,21 @@ class Loop:
         """
         progress = self._resumed()
         began, saved = self._clock() - progress.seconds, self._clock()
-        while progress.step < self.steps:
-            self._step(progress.step)
+        while not self._ended(progress):
+            if not self._step(progress.step):
+                self._save(progress)
+                self.world.refuse(
+                    f"the loss of step {progress.step + 1} is not a number: the state before it "
+                    f"is in {self.folder / STATE}; try a smaller --rate, in another --output"
+                )
             progress = self._after(progress, began)
-            scored = progress.step % self._every == 0 or progress.step == self.steps
-            stop = scored and self._gave_up(progress)
-            if stop or self._due(saved) or progress.step == self.steps:
+            if self._ended(progress) or self._due(saved):
                 self._save(progress)
                 saved = self._clock()
-            if stop:
-                break
         return self._finish(progress)
 
-    def _step(self, step: int) -> None:
+    def _step(self, step: int) -> bool:
+        """Learn; False, and nothing learned, if the loss or a gradient is no number."""
         epoch, place = divmod(step, self._per_epoch)
         if epoch != self._epoch:
             rng = generator(self.recipe.seed, "order", epoch)
@@ -117,32 +109,32 @@ class Loop:
         self._optimiser.zero_grad(set_to_none=False)
         losses: dict[str, float] = {}
         tokens = 0
-        for i in range(self.world.rank, len(batches), self.world.size):
+        mine = range(self.world.rank, len(batches), self.world.size)
+        share = 1 / len(batches) if mine else 0.0  # who has none takes part with nothing
+        for i in mine or (0,):
             moment = Moment(self.recipe.seed, epoch, step, i)
             torch.manual_seed(int(moment.of_batch("torch").integers(1 << 62)))
             with self.world.products():
-                found = self.objective.learn(batches[i], moment, 1 / len(batches))
-            tokens += int(self.objective.lengths[batches[i]].sum())
+                found = self.objective.learn(batches[i], moment, share)
+            tokens += int(self.objective.lengths[batches[i]].sum()) if mine else 0
             for name, value in found.items():
-                losses[name] = losses.get(name, 0.0) + value / len(batches)
-        self._update(step, losses, tokens)
+                losses[name] = losses.get(name, 0.0) + value * share
+        *means, read = self.world.totals([*losses.values(), tokens])
+        return self._update(step, dict(zip(losses, means, strict=True)), round(read))
 
-    def _update(self, step: int, losses: dict[str, float], tokens: int) -> None:
+    def _update(self, step: int, losses: dict[str, float], tokens: int) -> bool:
         network, rate = self.objective.network, rate_at(step, self.steps, self.recipe)
         self.world.sum_gradients(network)
-        if not math.isfinite(self.world.total(sum(losses.values()))):
-            message = (
-                f"the loss of step {step + 1} is not a number: the last good state is in "
-                f"{self.folder / STATE}; try a smaller --rate, in another --output"
-            )
-            raise BadInputError(message)
-        if self.recipe.clip:
-            nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip)
+        most = self.recipe.clip or math.inf
+        norm = nn.utils.clip_grad_norm_(network.parameters(), most)
+        if not math.isfinite(sum(losses.values()) + float(norm)):
+            return False
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._optimiser.step()
         if self.world.leads:
             self.journal.step(step + 1, self.steps, rate, losses, tokens)
+        return True
 
     def _after(self, progress: Progress, began: float) -> Progress:
         """One step on; with scores if it is time for them."""
@@ -158,48 +150,41 @@ class Loop:
         if score <= progress.best:
             return Progress(step, progress.best, progress.best_step, seconds)
         if self.world.leads:
-            self.objective.keep(self.folder / BEST)
+            with state.writing(f"the network of step {step}", self.folder / BEST):
+                self.objective.keep(self.folder / BEST)
         return Progress(step, score, step, seconds)
 
-    def _gave_up(self, progress: Progress) -> bool:
-        worse = (progress.step - progress.best_step) // self._every
-        return bool(self.recipe.patience) and worse >= self.recipe.patience
+    def _ended(self, progress: Progress) -> bool:
+        worse = (progress.step - progress.best_step) // self._every  # evaluations in a row
+        gave_up = bool(self.recipe.patience) and worse >= self.recipe.patience
+        return gave_up or progress.step == self.steps
 
     def _due(self, saved: float) -> bool:
         return bool(self.world.from_leader(float(self._clock() - saved >= SAVE_S)))
 
     def _save(self, progress: Progress) -> None:
         if self.world.leads:
-            facts: dict[str, Any] = {
-                "step": progress.step, "best": progress.best, "best_step": progress.best_step,
-                "seconds": progress.seconds,
-            }  # fmt: skip
-            if progress.best == -math.inf:
-                facts["best"] = None
-            state.save(self.folder / STATE, self.objective.network, self._optimiser, facts)
+            self.journal.flush()
+            folder = self.folder / STATE
+            state.save(folder, self.objective.network, self._optimiser, progress)
 
     def _resumed(self) -> Progress:
-        facts = state.load(self.folder / STATE, self.objective.network, self._optimiser)
-        progress = Progress()
-        if facts:
-            best = -math.inf if facts["best"] is None else float(facts["best"])
-            progress = Progress(facts["step"], best, facts["best_step"], facts["seconds"])
+        self.world.same_weights(self.objective.network)
+        progress = state.load(self.folder / STATE, self.objective.network, self._optimiser)
         if self.world.leads:
             self.journal.resume(progress.step)
         return progress
 
     def _finish(self, progress: Progress) -> dict[str, Any]:
-        result = {
-            "score": progress.best, "step": progress.best_step, "steps": progress.step,
-            "seconds": round(progress.seconds, 1),
-        }  # fmt: skip
+        found = (progress.best, progress.best_step, progress.step, round(progress.seconds, 1))
+        result = dict(zip(RESULTS, found, strict=True))
         if self.world.leads:
             self.journal.close()
             _move_up(self.folder / BEST)
             scratch = self.folder / f"{RESULT}.new"
             scratch.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
             scratch.replace(self.folder / RESULT)
-            shutil.rmtree(self.folder / STATE, ignore_errors=True)
+            state.forget(self.folder / STATE)
         return result
 
 

@@ -8,13 +8,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from nas.train.journal import Journal, board
-from nas.train.loop import RESULT, Loop, Objective
+from nas.train.loop import RESULT, RESULTS, Loop, Objective
 from nas.train.recipe import Recipe
 from nas.train.world import World
 from profiler.environment import read_environment
@@ -22,6 +23,8 @@ from results.errors import BadInputError
 from results.textfile import one_line
 
 RECORD = "train.json"
+OWN = (".lock", RECORD + ".new")
+"""Files that are there before the record is."""
 
 
 def finished(folder: Path, what: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -36,7 +39,7 @@ def finished(folder: Path, what: Mapping[str, Any]) -> dict[str, Any] | None:
         raise BadInputError(f"--output {folder} is no folder: name another")
     record = folder / RECORD
     if not record.exists():
-        if any(path.name != ".lock" for path in folder.iterdir()):
+        if any(path.name not in OWN for path in folder.iterdir()):
             message = f"--output {folder} is there and holds no training: name another"
             raise BadInputError(message)
         return None
@@ -45,7 +48,8 @@ def finished(folder: Path, what: Mapping[str, Any]) -> dict[str, Any] | None:
         _require_same(folder, before, json.loads(json.dumps(what)))
         if not (folder / RESULT).exists():
             return None
-        result: dict[str, Any] = json.loads((folder / RESULT).read_text("utf-8"))
+        found = json.loads((folder / RESULT).read_text("utf-8"))
+        result: dict[str, Any] = {name: found[name] + 0 for name in RESULTS}  # numbers
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{folder} is damaged ({one_line(error)}): remove it, or choose another --output"
         raise BadInputError(message) from error
@@ -73,18 +77,24 @@ def run(  # noqa: PLR0913 (a training and where it goes)
         say: takes a line for a person.
         tensorboard: write its files too.
 
+    Returns:
+        the result; nothing in processes other than the first, if another command was faster.
+
     Raises:
         BadInputError: another process trains there, or the training cannot go on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
+        before = None
         if world.leads:
             lock.acquire()
+            before = finished(folder, what)  # while this process read its data
             _write_record(folder, what, world)
-        journal = Journal(
-            folder, say=say, board=board(folder) if tensorboard and world.leads else None
-        )
+        if world.from_leader(float(before is not None)):
+            return before or {}
+        drawn = partial(board, folder) if tensorboard and world.leads else None
+        journal = Journal(folder, say=say, board=drawn)
         return Loop(objective, recipe, folder, world, journal).run()
     except Timeout:
         message = f"another process trains in {folder}: wait for it, or choose another --output"

@@ -1,10 +1,10 @@
 """The hardware a training runs on: one process or several (torchrun), device and precision."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 from torch import distributed as dist
@@ -46,26 +46,58 @@ class World:
             return
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
         flat = torch.cat([g.reshape(-1) for g in gradients])
-        dist.all_reduce(flat)
+        with self._together():
+            dist.all_reduce(flat)
         parts = torch.split(flat, [g.numel() for g in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def total(self, value: float) -> float:
-        """The sum of a number over all processes."""
+    def totals(self, values: Sequence[float]) -> list[float]:
+        """The sum of each number over all processes."""
         if self.size == 1:
-            return value
-        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
-        dist.all_reduce(tensor)
-        return float(tensor)
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        with self._together():
+            dist.all_reduce(tensor)
+        found: list[float] = tensor.tolist()
+        return found
 
     def from_leader(self, value: float) -> float:
         """The first process's number, in every process."""
         if self.size == 1:
             return value
         tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
-        dist.broadcast(tensor, 0)
+        with self._together():
+            dist.broadcast(tensor, 0)
         return float(tensor)
+
+    @torch.no_grad()
+    def same_weights(self, module: nn.Module) -> None:
+        """Give all processes those of the first one."""
+        if self.size == 1:
+            return
+        with self._together():
+            for parameter in module.parameters():
+                dist.broadcast(parameter, 0)
+
+    def refuse(self, message: str) -> NoReturn:
+        """Stop all processes, which know the same; the first one says why.
+
+        Raises:
+            BadInputError: in the first process.
+            SystemExit: in the others.
+        """
+        if self.leads:
+            raise BadInputError(message)
+        raise SystemExit(2)
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Inside, the processes wait for each other; one may be gone."""
+        try:
+            yield
+        except RuntimeError:
+            self.refuse("another process of this training stopped: see what it said")
 
 
 @contextmanager
