@@ -26,11 +26,8 @@ class Supernet:
     """
 
     def __init__(self, network: Network, rule: Rule) -> None:
-        self.network, self.rule = _by_rows(network), rule
+        self.network, self.rule = with_gradients(network), rule
         self._views: OrderedDict[Architecture, Network] = OrderedDict()
-        for parameter in network.parameters():
-            if parameter.grad is None and parameter.requires_grad:
-                parameter.grad = torch.zeros_like(parameter)
 
     @property
     def architecture(self) -> Architecture:
@@ -78,6 +75,18 @@ def _view(network: Network, cut: Cut) -> Network:
             parts = cut.parts(full, tuple(source.shape))
             setattr(module, name, _looking_at(source, parts))
     return small
+
+
+def with_gradients(network: Network) -> Network:
+    """Give a network memory for its gradients, to which a step adds only what it touched.
+
+    Forget them with `zero_grad(set_to_none=False)`: what was read of the table of words is added
+    to a gradient that is there.
+    """
+    for parameter in network.parameters():
+        if parameter.grad is None and parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+    return _by_rows(network)
 
 
 def _by_rows(network: Network) -> Network:

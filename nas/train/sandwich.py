@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from nas.data import metrics
 from nas.data.task import Task
@@ -184,10 +183,10 @@ class Sandwich:
         total = mine.hidden[0].new_zeros(())
         for x, place in zip(mine.hidden, places, strict=True):
             y = shown.hidden[place][..., : sub.hidden]
+            missed = (x - y).square()
             if mask is not None:
-                real = mask[..., None].to(x.dtype)
-                x, y = x * real, y * real
-            total = total + F.mse_loss(x, y) / y.square().mean()
+                missed, y = missed * mask[..., None], y * mask[..., None]
+            total = total + missed.mean() / y.square().mean()
         return total / len(places)
 
     def _drawn(self, moment: Moment) -> list[Architecture]:

@@ -16,7 +16,7 @@ from nas.data.task import DEV, TRAIN, Split, Task
 from nas.data.tokens import Encoded, Ints, encode
 from nas.folder import write
 from nas.network import Head, Network
-from nas.supernet import backward
+from nas.supernet import backward, with_gradients
 from nas.train.moment import Moment
 from results.errors import BadInputError
 
@@ -79,7 +79,7 @@ class Labelled:
             answers: (examples, outputs): a teacher's, for each training example.
             trust: weight of the teacher's answers; the labels have the rest.
         """
-        self.network, self.lesson = network, lesson
+        self.network, self.lesson = with_gradients(network), lesson
         self._answers = None if answers is None else torch.from_numpy(answers)
         self._trust = trust if answers is not None else 0.0
 
