@@ -11,7 +11,7 @@ from nas.data.masking import NO_TARGET, Masking, draw, mask
 from nas.data.pretraining import Pretraining
 from nas.elastic import Cut
 from nas.network import Head, Network
-from nas.supernet import Supernet
+from nas.supernet import Supernet, backward
 from nas.train.family import Family, Options
 from nas.train.loop import Loop
 from nas.train.masked import Masked, Taught, cross_entropy
@@ -22,27 +22,22 @@ from nas.train.text import LEAST, Text
 from nas.train.world import World
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
-from tests.made_text import LARGEST, TABLES, WORDS, data_in, model_in, space_in, unlike, words_in
+from tests.made_text import (
+    LARGEST,
+    TABLES,
+    WORDS,
+    Silent,
+    data_in,
+    model_in,
+    space_in,
+    unlike,
+    words_in,
+)
 
 HEAD = Head("mlm", TABLES["vocab"])
 ALONE = World(0, 1, torch.device("cpu"), "fp32")
 SMALL = Architecture(12, (Layer(2, 16, 24),), **TABLES)
 EXAMPLES = np.arange(6)
-
-
-class Silent:
-    """A journal that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.losses: list[dict[str, float]] = []
-
-    def step(self, _step, _steps, _rate, losses, _tokens) -> None:
-        self.losses.append(losses)
-
-    def scores(self, _step, _scores) -> None: ...
-    def resume(self, _step) -> None: ...
-    def flush(self) -> None: ...
-    def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +163,7 @@ def test_in_a_sandwich_the_largest_learns_the_words_and_the_others_what_it_says(
         else:
             logs = F.log_softmax(outputs, -1), F.log_softmax(taught, -1)
             loss = F.kl_div(*logs, log_target=True, reduction="batchmean")
-        (loss / len(subs)).backward()
+        backward(loss / len(subs))
         wanted.append(loss.item())
 
     losses = masked.learn(EXAMPLES, moment, 1.0)
@@ -182,7 +177,7 @@ def test_in_a_sandwich_the_largest_learns_the_words_and_the_others_what_it_says(
         torch.testing.assert_close(b.grad, a.grad, msg=name, rtol=1e-3, atol=1e-5)
 
 
-def test_who_says_what_the_largest_says_has_nothing_to_learn(text: Text) -> None:
+def test_who_says_what_the_largest_says_has_nothing_to_learn() -> None:
     outputs = torch.randn(5, 40, requires_grad=True)
     loss = Taught.by(outputs).divergence(outputs)
     loss.backward()
@@ -282,7 +277,9 @@ def test_the_loss_falls_on_a_text_that_can_be_learned(
 def test_fresh_heads_and_networks_follow_from_the_seed(folder: Path) -> None:
     def made(seed: int) -> torch.Tensor:
         start = Start(LARGEST, folder / "words")
-        return start.family(HEAD, Options(), Recipe(seed=seed), ALONE).network.head.transform.weight
+        return start.family(
+            HEAD, Options(), Recipe(seed=seed), ALONE
+        ).network.head.transform.weight
 
     torch.testing.assert_close(made(0), made(0), rtol=0, atol=0)
     assert not torch.equal(made(0), made(1))
@@ -304,7 +301,9 @@ def test_weights_are_ordered_by_importance_before_sub_models_are_cut(tmp_path: P
     norms = sorted_.encoder.blocks[0].ffn.up.weight.norm(dim=1)
 
     torch.testing.assert_close(plain(ids), sorted_(ids), rtol=1e-4, atol=1e-4)
-    assert not torch.equal(plain.encoder.blocks[0].ffn.up.weight, sorted_.encoder.blocks[0].ffn.up.weight)
+    assert not torch.equal(
+        plain.encoder.blocks[0].ffn.up.weight, sorted_.encoder.blocks[0].ffn.up.weight
+    )
     assert norms[:8].mean() > norms[-8:].mean()
     torch.testing.assert_close(plain(ids), begun(Options())(ids), rtol=0, atol=0)
 
