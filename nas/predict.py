@@ -74,15 +74,12 @@ class Predictor:
 
     def answer(self, question: str, context: str) -> str:
         """The stretch of the context that answers; empty where there is none."""
-        from tokenizers import Tokenizer
-
         from nas.data.spans import decode, windows
 
-        whole = Tokenizer.from_str(self.tokenizer.to_str())  # also of one read from vocab.txt
         split = Split((question,), (context,))
         tokens = min(WINDOW, self.architecture.positions)
         share = min(64, tokens // 4)
-        found = windows(whole, split, tokens=tokens, stride=share, question=share)
+        found = windows(self.tokenizer, split, tokens=tokens, stride=share, question=share)
         logits = [self._run(i, t) for i, t in zip(found.ids, found.types, strict=True)]
         starts, ends = ([pair[side][0] for pair in logits] for side in (0, 1))
         return decode(found, starts, ends, split)[0]

@@ -52,7 +52,8 @@ def tokenizer_of(folder: Path) -> "Tokenizer":
         if found == whole:
             tokenizer: Tokenizer = Tokenizer.from_file(str(whole))
         else:
-            tokenizer = BertWordPieceTokenizer.from_file(str(words), lowercase=_lowercase(folder))
+            plain = BertWordPieceTokenizer.from_file(str(words), lowercase=_lowercase(folder))
+            tokenizer = plain._tokenizer  # noqa: SLF001 (the wrapper can do less)
     except Exception as error:  # noqa: BLE001 (the library raises no class of its own)
         raise BadInputError(f"{found} is no tokenizer ({error}): save it again") from None
     tokenizer.no_padding()

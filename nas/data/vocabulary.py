@@ -54,8 +54,7 @@ class WordPieces:
 
     def __init__(self, folder: Path) -> None:
         """Raises BadInputError: no tokenizer in it, or one of another family."""
-        found = tokenizer_of(folder)
-        self._tokenizer: Tokenizer = getattr(found, "_tokenizer", found)  # a wrapper can do less
+        self._tokenizer = tokenizer_of(folder)
         self._tokenizer.encode_special_tokens = True  # a "[SEP]" in a text is five characters
         self.vocabulary = _vocabulary(self._tokenizer, folder)
 

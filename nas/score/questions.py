@@ -121,8 +121,7 @@ class _Spans:
         if not split.answers:
             raise BadInputError(f"{task.name} has no answers there: nothing can be scored")
         shared, question = min(STRIDE, tokens // 3), min(QUESTION, tokens // 6)
-        whole = getattr(tokenizer, "_tokenizer", tokenizer)  # a wrapper can do less
-        found = windows(whole, split, tokens=tokens, stride=shared, question=question)
+        found = windows(tokenizer, split, tokens=tokens, stride=shared, question=question)
         self._task, self._split, self.windows = task, split, found
         self.encoded = _joined(found)
 
