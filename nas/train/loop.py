@@ -65,7 +65,7 @@ class Loop:
     ) -> None:
         self.objective, self.recipe, self.folder = objective, recipe, folder
         self.world, self.journal, self._clock = world, journal, clock
-        self._optimiser = _optimiser(objective.network, recipe)
+        self.optimiser = _optimiser(objective.network, recipe)
         batches = math.ceil(len(objective.lengths) / recipe.batch)
         self._together = world.size * recipe.accumulation
         self._per_epoch = math.ceil(batches / self._together)
@@ -86,7 +86,7 @@ class Loop:
         progress = self._resumed()
         began, saved = self._clock() - progress.seconds, self._clock()
         while not self._ended(progress):
-            if not self._step(progress.step):
+            if not self.step(progress.step):
                 self._save(progress)
                 self.world.refuse(
                     f"the loss of step {progress.step + 1} is not a number: the state before it "
@@ -98,7 +98,7 @@ class Loop:
                 saved = self._clock()
         return self._finish(progress)
 
-    def _step(self, step: int) -> bool:
+    def step(self, step: int) -> bool:
         """Learn; False, and nothing learned, if the loss or a gradient is no number."""
         epoch, place = divmod(step, self._per_epoch)
         if epoch != self._epoch:
@@ -106,7 +106,7 @@ class Loop:
             self._epoch = epoch
             self._order = order(self.objective.lengths, self.recipe.batch, rng)
         batches = self._order[place * self._together : (place + 1) * self._together]
-        self._optimiser.zero_grad(set_to_none=False)
+        self.optimiser.zero_grad(set_to_none=False)
         losses: dict[str, float] = {}
         tokens = 0
         mine = range(self.world.rank, len(batches), self.world.size)
@@ -129,9 +129,9 @@ class Loop:
         norm = nn.utils.clip_grad_norm_(network.parameters(), most)
         if not math.isfinite(sum(losses.values()) + float(norm)):
             return False
-        for group in self._optimiser.param_groups:
+        for group in self.optimiser.param_groups:
             group["lr"] = rate
-        self._optimiser.step()
+        self.optimiser.step()
         if self.world.leads:
             self.journal.step(step + 1, self.steps, rate, losses, tokens)
         return True
@@ -166,11 +166,11 @@ class Loop:
         if self.world.leads:
             self.journal.flush()
             folder = self.folder / STATE
-            state.save(folder, self.objective.network, self._optimiser, progress)
+            state.save(folder, self.objective.network, self.optimiser, progress)
 
     def _resumed(self) -> Progress:
         self.world.same_weights(self.objective.network)
-        progress = state.load(self.folder / STATE, self.objective.network, self._optimiser)
+        progress = state.load(self.folder / STATE, self.objective.network, self.optimiser)
         if self.world.leads:
             self.journal.resume(progress.step)
         return progress
