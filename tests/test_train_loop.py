@@ -29,9 +29,9 @@ def _every_step(monkeypatch) -> None:
 
 
 RECIPES = {
-    "plain": RECIPE,
-    "patience": replace(RECIPE, epochs=9, patience=1),
-    "part of an epoch": replace(RECIPE, epochs=1.4, evaluations=0.4),
+    "plain": replace(RECIPE, batch=6),
+    "patience": replace(RECIPE, epochs=3, patience=1, batch=8),
+    "part of an epoch": replace(RECIPE, epochs=1.4, evaluations=0.4, batch=6),
 }
 
 
@@ -51,7 +51,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_were_not(tmp_path, name) -> None:
             assert whole == files_of(folder)
         else:
             break
-    assert n > 15  # each batch, evaluation and file of the best network
+    assert n > 9  # each batch, evaluation and file of the best network
 
 
 @pytest.mark.parametrize("save_s", [0.0, 1e9])
@@ -272,8 +272,8 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nearly_nothing(steps, warmup, r
     assert min(found) > 0
     assert found[: peak + 1] == sorted(found[: peak + 1])
     assert found[peak:] == sorted(found[peak:], reverse=True)
-    assert abs(peak + 1 - warmup * steps) <= 1.5
-    rising = round(warmup * steps)
+    assert abs(peak + 1 - warmup * steps) <= 2  # its two neighbours are alike
+    rising = max(warmup > 0, round(warmup * steps))  # a warm-up has a step at least
     up, down = rate / max(1, rising), rate / max(1, steps - rising)
     assert all(-down * 1.001 <= after - before <= up * 1.001 for before, after in pairwise(found))
 
