@@ -50,6 +50,8 @@ def finished(folder: Path, what: Mapping[str, Any]) -> dict[str, Any] | None:
             return None
         found = json.loads((folder / RESULT).read_text("utf-8"))
         result: dict[str, Any] = {name: found[name] + 0 for name in RESULTS}  # numbers
+    except BadInputError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{folder} is damaged ({one_line(error)}): remove it, or choose another --output"
         raise BadInputError(message) from error
