@@ -96,7 +96,7 @@ def asked(*words: object, prelude: str = "", processes: int = 1) -> list[str]:
         return [sys.executable, "-c", script, *texts]
     path = Path(texts[texts.index("--output") + 1]).with_suffix(".py")
     path.write_text(script, encoding="utf-8")
-    several = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=0"]
+    several = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
     return [sys.executable, *several, str(path), *texts]
 
 

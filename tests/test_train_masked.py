@@ -256,23 +256,30 @@ def test_each_watched_sub_model_has_scores(folder: Path, text: Text) -> None:
     assert found["loss largest"] != found["loss smallest"]
 
 
-@pytest.mark.parametrize("sampling", ["none", "sandwich", "one"])
 def test_the_loss_falls_on_a_text_that_can_be_learned(
+    tmp_path: Path, folder: Path, text: Text
+) -> None:
+    recipe = Recipe(epochs=12, batch=8, rate=1e-2, dropout=0.0, evaluations=0.01)
+    masked = Masked(Start(LARGEST, folder / "words").family(HEAD, Options(), recipe, ALONE), text)
+
+    Loop(masked, recipe, tmp_path, ALONE, Silent()).run()
+
+    uniform = np.log(len(WORDS))  # of who knows nothing but the number of words
+    assert masked.evaluate()["loss"] < uniform - 0.1
+
+
+@pytest.mark.parametrize("sampling", ["sandwich", "one"])
+def test_a_supernet_of_words_is_written_as_one(
     tmp_path: Path, folder: Path, text: Text, sampling: str
 ) -> None:
-    chosen = options(folder, sampling) if sampling != "none" else Options()
-    recipe = Recipe(epochs=12, batch=8, rate=1e-2, dropout=0.0, evaluations=0.01)
-    family = Start(LARGEST, folder / "words").family(HEAD, chosen, recipe, ALONE)
-    masked, journal = Masked(family, text), Silent()
-    before = masked.evaluate()
+    recipe = Recipe(epochs=0.5, batch=8, dropout=0.0)
+    family = Start(LARGEST, folder / "words").family(
+        HEAD, options(folder, sampling), recipe, ALONE
+    )
 
-    Loop(masked, recipe, tmp_path, ALONE, journal).run()
+    Loop(Masked(family, text), recipe, tmp_path, ALONE, Silent()).run()
 
-    after = masked.evaluate()
-    assert after["loss"] < before["loss"]
-    if sampling == "none":  # below who knows nothing but the words' number
-        assert after["loss"] < np.log(len(WORDS)) - 0.1
-    assert (tmp_path / "supernet.json").exists() == (sampling != "none")
+    assert (tmp_path / "supernet.json").exists()
 
 
 def test_fresh_heads_and_networks_follow_from_the_seed(folder: Path) -> None:
@@ -328,7 +335,7 @@ def test_other_words_and_too_few_of_them_are_refused(tmp_path: Path, folder: Pat
     with pytest.raises(BadInputError, match="another vocabulary"):
         Text(data, other, 16)
     text = Text(data, folder / "words", 512)
-    with pytest.raises(BadInputError, match=r"16 tokens and it has 8 positions: .*--tokens 8"):
+    with pytest.raises(BadInputError, match=r"\d+ tokens and it has 8 positions: .*--tokens 8"):
         text.require(Architecture(16, LARGEST.layers, TABLES["vocab"], 8, 2), "it")
     with pytest.raises(BadInputError, match="table of 39 words"):
         text.require(Architecture(16, LARGEST.layers, 39, 24, 2), "it")
