@@ -196,4 +196,4 @@ def seeds(ledger: Path, device: str) -> Iterator[str]:
 if __name__ == "__main__":
     ledger, device, *more = sys.argv[1:]
     for sentence in (seeds if more == ["seeds"] else report)(Path(ledger), device):
-        print(sentence, flush=True)  # noqa: T201 - the output
+        print(sentence, flush=True)
