@@ -179,6 +179,7 @@ class Encoder(nn.Module):
         if weights is not None:
             self._check(weights)
         if not hollow:
+            as_torchs_own(self)
             self._fill(weights)
 
     def _fill(self, weights: Mapping[str, Floats] | None) -> None:
@@ -226,6 +227,15 @@ class Encoder(nn.Module):
                 raise BadInputError(
                     f"{name} has shape {weights[name].shape} where {shape} is needed"
                 )
+
+
+def as_torchs_own(module: nn.Module) -> None:
+    """Make layers with memory of their own torch's: no view to join, and quantisers know them."""
+    for part in module.modules():
+        if type(part) is Linear:
+            part.__class__ = nn.Linear  # type: ignore[assignment]
+        elif type(part) is Table:
+            part.__class__ = nn.Embedding  # type: ignore[assignment]
 
 
 @torch.no_grad()

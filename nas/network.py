@@ -13,7 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.encoder import EPSILON, Encoder, Floats, Linear, Trace, canonical, flat, randomise
+from nas.encoder import (
+    EPSILON,
+    Encoder,
+    Floats,
+    Linear,
+    Trace,
+    as_torchs_own,
+    canonical,
+    flat,
+    randomise,
+)
 from results.architecture import Architecture
 from results.errors import BadInputError
 
@@ -121,6 +131,7 @@ class Network(nn.Module):
                 kind = Words if head.work == "mlm" else Output
                 self.head = kind(architecture.hidden, head)
         if not hollow and self.head is not None:
+            as_torchs_own(self.head)
             randomise(self.head)
         if not hollow and weights is not None:
             self._fill(weights, new_head=new_head)
