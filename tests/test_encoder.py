@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from nas.encoder import Encoder
+from nas.encoder import Encoder, Trace, randomise
 from results.architecture import Architecture
 from results.errors import BadInputError
 from tests.written_bert import ARCHITECTURES, batch, bert, lively, plain_linear
@@ -73,6 +73,100 @@ def test_in_float32_it_is_hugging_face_s_bert_to_five_digits(a: Architecture) ->
     hidden = Encoder(a, weights_of(theirs)).eval()(**feed)
 
     assert_close(hidden, theirs(**feed).last_hidden_state, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("a", PLAIN, ids=str)
+@torch.no_grad()
+def test_what_is_shown_is_hugging_face_s_hidden_states_and_attention(a: Architecture) -> None:
+    theirs, feed, trace = hugging_face(a).double(), tensors(batch(a)), Trace()
+    ours = Encoder(a, weights_of(theirs)).eval().double()
+
+    hidden = ours(**feed, trace=trace)
+    expected = theirs(**feed, output_hidden_states=True, output_attentions=True)
+
+    assert_close(hidden, ours(**feed), atol=0, rtol=0)
+    assert a.depth + 1 == len(trace.hidden)
+    for found, states in zip(trace.hidden, expected.hidden_states, strict=True):
+        assert_close(found, states, atol=1e-12, rtol=0)
+    there = feed["attention_mask"].bool()[:, None, None]
+    for scores, seen in zip(trace.scores, expected.attentions, strict=True):
+        shares = scores.masked_fill(~there, -torch.inf).softmax(-1)
+        assert_close(shares, seen, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_scores_are_queries_times_keys_head_by_head_padding_included(name: str) -> None:
+    a = ARCHITECTURES[name]
+    weights, trace = lively(a), Trace()
+    w = {name: x.astype(np.float64) for name, x in weights.items()}
+
+    encoder = Encoder(a, weights, pooler=False).eval().double()
+    encoder(**tensors(batch(a, min(9, a.positions))), trace=trace)
+
+    assert a.depth == len(trace.scores)
+    for i, (layer, found) in enumerate(zip(a.layers, trace.scores, strict=True)):
+        x, part = trace.hidden[i].numpy(), f"encoder.layer.{i}.attention.self"
+        q, k = (
+            plain_linear(x, w[f"{part}.{kind}.weight"], w[f"{part}.{kind}.bias"])
+            for kind in ("query", "key")
+        )
+        expected = [
+            np.einsum(
+                "bti,bsi->bts",
+                q[..., at : at + layer.head_width],
+                k[..., at:][..., : layer.head_width],
+            )
+            for at in range(0, layer.qkv, layer.head_width)
+        ]
+        scale = layer.head_width**-0.5
+        np.testing.assert_allclose(found, scale * np.stack(expected, 1), atol=1e-9, rtol=0)
+
+
+@torch.no_grad()
+def test_scores_are_computed_only_where_they_are_wanted() -> None:
+    a = ARCHITECTURES["no two layers alike"]
+    encoder, feed = Encoder(a, lively(a), pooler=False).eval(), tensors(batch(a))
+    whole, bare = Trace(), Trace(attention=False)
+
+    expected, found = (encoder(**feed, trace=trace) for trace in (whole, bare))
+
+    assert_close(found, expected, atol=0, rtol=0)
+    assert [] == bare.scores
+    for mine, other in zip(bare.hidden, whole.hidden, strict=True):
+        assert_close(mine, other, atol=0, rtol=0)
+
+
+@torch.no_grad()
+def test_dropout_is_on_the_embeddings_and_on_what_each_half_of_a_layer_adds() -> None:
+    a = ARCHITECTURES["no two layers alike"]
+    all_of_it = Encoder(a, lively(a), pooler=False, dropout=1.0)
+    trace = Trace()
+
+    all_of_it.train()(**tensors(batch(a)), trace=trace)
+
+    assert not trace.hidden[0].any()
+    for block, before, after in zip(
+        all_of_it.blocks, trace.hidden[:-1], trace.hidden[1:], strict=True
+    ):
+        assert_close(after, block.ffn_norm(block.attention_norm(before)))
+    exact = Encoder(a, lively(a), pooler=False)(**tensors(batch(a)))
+    assert_close(all_of_it.eval()(**tensors(batch(a))), exact, atol=0, rtol=0)
+
+
+@torch.no_grad()
+def test_a_share_of_the_entries_is_dropped_and_the_others_grow() -> None:
+    a = ARCHITECTURES["plain"]
+    torch.manual_seed(0)
+    exact, dropped = Trace(), Trace()
+    for dropout, trace in ((0.0, exact), (0.2, dropped)):
+        encoder = Encoder(a, lively(a), pooler=False, dropout=dropout).train()
+        encoder(**tensors(batch(a, 24)), trace=trace)
+
+    kept = dropped.hidden[0] != 0
+
+    assert 0.15 < 1 - kept.float().mean() < 0.25
+    assert_close(dropped.hidden[0][kept], exact.hidden[0][kept] / 0.8)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -152,6 +246,35 @@ def test_a_missing_and_a_misshapen_weight_are_named() -> None:
         Encoder(a, {n: x for n, x in weights.items() if n != name}, pooler=False)
     with pytest.raises(BadInputError, match=rf"{name} has shape \(1,\) where \(24,\) is needed"):
         Encoder(a, weights | {name: np.zeros(1, np.float32)}, pooler=False)
+
+
+def test_a_hollow_encoder_has_shapes_and_no_memory() -> None:
+    a = ARCHITECTURES["no two layers alike"]
+    hollow, full = Encoder(a, hollow=True), Encoder(a)
+
+    assert all(p.is_meta for p in hollow.parameters())
+    for mine, other in zip(hollow.named_parameters(), full.named_parameters(), strict=True):
+        assert (mine[0], mine[1].shape) == (other[0], other[1].shape)
+
+
+def test_chance_is_a_generator_s() -> None:
+    a = ARCHITECTURES["plain"]
+    made = [Encoder(a) for _ in range(3)]
+    for encoder, seed in zip(made, (4, 4, 5), strict=True):
+        randomise(encoder, torch.Generator().manual_seed(seed))
+
+    name = "encoder.layer.0.output.dense.weight"
+    first, again, other = (encoder.weights()[name] for encoder in made)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_layers_with_memory_of_their_own_are_torch_s() -> None:
+    encoder = Encoder(ARCHITECTURES["plain"])
+
+    kinds = {type(part) for part in encoder.modules() if not list(part.children())}
+
+    assert {torch.nn.Linear, torch.nn.Embedding, torch.nn.LayerNorm} == kinds
 
 
 def test_an_encoder_without_pooler_says_so() -> None:
