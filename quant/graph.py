@@ -98,6 +98,7 @@ def emit_pressed(
     for index, layer in enumerate(architecture.layers):
         x = blocks.layer(x, mask, layer, index)
     blocks.unflattened(x, architecture.hidden)
+    folded = linears.folded
     if head is None:
         nodes.output(OUTPUT, ("batch", "tokens", architecture.hidden))
     else:
@@ -107,8 +108,8 @@ def emit_pressed(
             nodes.tap(name)
     more = {} if head is None else head.properties()
     proto = nodes.model(architecture=str(architecture), scheme=scheme.name, **more)
-    stored = sum(values.nbytes for values in nodes.weights.values())
-    if "int8-weight-only" in scheme.arithmetics:
+    stored = nodes.weight_bytes
+    if folded:
         # ONNX Runtime turns these into floats as it loads, and looks for them in the file
         whole = with_weights(proto, nodes.weights).SerializeToString()
         return Graph(architecture, scheme, whole, {}, stored)

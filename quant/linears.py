@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from quant.calibration import place
-from quant.nodes import CONTRIB, Nodes
+from quant.nodes import CONTRIB, Nodes, Small
 from quant.press import PROBABILITIES, Pressed, Step
 from quant.weights import Integers
 
@@ -25,6 +25,8 @@ class Linears:
         self._pressed = pressed
         self._taps = taps
         self._made: dict[tuple[str, str], str] = {}
+        self.folded = False
+        """Are there stored integers that a runtime turns into floats when it loads the graph?"""
 
     def linear(self, x: str, layer: int, group: str, name: str) -> str:
         """(rows, in) -> (rows, out). The weight is stored transposed, as [in, out]."""
@@ -71,8 +73,11 @@ class Linears:
         rows = n.add("Gather", n.weight(f"{name}.int8", table.values), ids)
         if self._pressed.scheme.weights == "tensor":
             return n.add("DequantizeLinear", rows, *self._first_grid(name, table))
+        x = n.add("Cast", rows, to=1)
+        if table.zeros is not None:
+            x = n.add("Sub", x, n.add("Gather", self._zeros(name, table.zeros), ids))
         scales = n.add("Gather", n.weight(f"{name}.scales", table.scales[:, None]), ids)
-        return n.add("Mul", n.add("Cast", rows, to=1), scales)
+        return n.add("Mul", x, scales)
 
     def table(self, name: str) -> str:
         """All of a table that rows are `looked_up` in, as floats: (rows, hidden)."""
@@ -84,6 +89,8 @@ class Linears:
         if self._pressed.scheme.weights == "tensor":
             scale, zero = self._first_grid(name, found)
             return n.add("Mul", n.add("Sub", x, n.add("Cast", zero, to=1)), scale)
+        if found.zeros is not None:
+            x = n.add("Sub", x, self._zeros(name, found.zeros))
         return n.add("Mul", x, n.weight(f"{name}.scales", found.scales[:, None]))
 
     def _dynamic(self, x: str, name: str) -> str:
@@ -156,6 +163,7 @@ class Linears:
 
         Of DequantizeLinear and Gemm it would make a product that rounds its other operand too.
         """
+        self.folded = True
         n, found = self._nodes, self._pressed.integers[name]
         values = found.values.T if transposed else found.values
         x = n.add("Cast", n.weight(f"{name}.int8", values), to=1)
@@ -180,6 +188,10 @@ class Linears:
         scales = n.weight(f"{weight}.scales", found.scales)
         zeros = "" if found.zeros is None else n.constant(f"{weight}.zeros", found.zeros)
         return values, scales, zeros
+
+    def _zeros(self, name: str, zeros: Small) -> str:
+        """The zero points of a table's rows as floats, (rows, 1)."""
+        return self._nodes.weight(f"{name}.zeros", zeros[:, None].astype(np.float32))
 
     def _first_grid(self, name: str, found: Integers) -> tuple[str, str]:
         """The one scale and zero point of a tensor that has one for all of it."""

@@ -32,6 +32,8 @@ class Nodes:
         self._graph = GraphProto(name=name)
         self.weights: dict[str, Weight] = {}
         """Contiguous, to be handed to the runtime beside the graph."""
+        self.weight_bytes = 0
+        """Of all weights, of those inside the graph too."""
         self._constants: set[str] = set()
 
     def add(self, operator: str, *inputs: str, domain: str = "", **attributes: Attribute) -> str:
@@ -51,9 +53,15 @@ class Nodes:
         return name
 
     def weight(self, name: str, values: Weight) -> str:
-        """A tensor that stays outside the graph; a second one of the same name is the first."""
-        if name in self.weights:
+        """A tensor that stays outside the graph; a second one of the same name is the first.
+
+        A single number is inside: the optimiser of ONNX Runtime looks for it in the file.
+        """
+        if name in self.weights or name in self._constants:
             return name
+        self.weight_bytes += values.nbytes
+        if values.size == 1:
+            return self.constant(name, values)
         self._graph.initializer.append(_tensor(name, values, None))
         self.weights[name] = values if values.flags.c_contiguous else values.copy(order="C")
         return name

@@ -15,10 +15,11 @@ import transformers
 from hypothesis import HealthCheck, given, settings
 from numpy.testing import assert_allclose
 
+from nas import modeling_subbert
+from nas.config import is_plain_bert
 from nas.elastic import Rule
-from nas.extract import modeling_subbert, onnx_files
+from nas.extract import onnx_files
 from nas.extract.calibration import Text, batches
-from nas.extract.config import is_plain_bert
 from nas.extract.extraction import Wish, extract
 from nas.extract.folder import origin_of
 from nas.extract.model import Model, cut
@@ -30,7 +31,7 @@ from quant import heads
 from quant.calibrate import calibrate, open_session
 from quant.graph import emit_pressed
 from quant.press import WORDS, press
-from quant.scheme import FP32, KNOWN
+from quant.scheme import FP32, KNOWN, parse
 from quant.weights import TensorWeights
 from results.architecture import Architecture, Layer
 from tests.made_networks import (
@@ -61,7 +62,7 @@ every_head_and_scheme = pytest.mark.parametrize(
     ("work", "scheme"),
     [("classes", s) for s in SCHEMES]
     + [(work, KNOWN["ptq"]) for work in HEADS if work != "classes"]
-    + [("mlm", KNOWN["int8-seed"])],
+    + [("mlm", KNOWN["int8-seed"]), ("mlm", parse("int8-dynamic:symmetric=no:embeddings=int8"))],
     ids=str,
 )
 sometimes = settings(

@@ -10,6 +10,9 @@ import onnx
 import pytest
 
 from quant import graph, scheme
+from quant.linears import Linears
+from quant.nodes import Nodes
+from quant.press import WORDS, press
 from quant.scheme import FP32, INT8_DYNAMIC
 from quant.weights import RandomWeights, TensorWeights, matrices, shapes
 from results.errors import BadInputError
@@ -105,7 +108,17 @@ def test_one_session_takes_any_batch_and_length() -> None:
             np.testing.assert_allclose(made.run(None, some)[0], expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("kind", [FP32, INT8_DYNAMIC], ids=str)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FP32,
+        INT8_DYNAMIC,
+        scheme.parse("int8-dynamic:activations=token"),
+        scheme.parse("int8-dynamic:weights=tensor:vectors=int8"),
+        scheme.parse("ptq:symmetric=no"),
+    ],
+    ids=str,
+)
 @every_architecture
 def test_a_saved_or_laid_out_model_answers_as_the_graph_does(
     name: str, kind: scheme.Scheme, tmp_path: Path
@@ -120,6 +133,28 @@ def test_a_saved_or_laid_out_model_answers_as_the_graph_does(
 
     assert expected.tobytes() == alone.run(None, feed)[0].tobytes()
     assert expected.tobytes() == shared.run(None, feed)[0].tobytes()
+
+
+@pytest.mark.parametrize("weights", ["channel", "tensor"])
+@pytest.mark.parametrize("symmetric", ["yes", "no"])
+def test_a_small_table_is_the_floats_its_integers_stand_for(weights: str, symmetric: str) -> None:
+    a = ARCHITECTURES["plain"]
+    kind = scheme.parse(f"int8-static:embeddings=int8:{weights=!s}:{symmetric=!s}")
+    pressed = press(a, kind, TensorWeights(lively(a)))
+    found, ids = pressed.integers[WORDS], batch(a)["input_ids"]
+    zeros = 0 if found.zeros is None else found.zeros[:, None].astype(np.float64)
+    expected = found.scales[:, None] * (found.values - zeros)
+    nodes = Nodes("tables")
+    linears = Linears(nodes, pressed, {})
+
+    linears.looked_up(WORDS, nodes.input("ids", ("batch", "tokens")))
+    nodes.output("rows", ("batch", "tokens", a.hidden))
+    linears.table(WORDS)
+    nodes.output("table", (a.vocab, a.hidden))
+
+    rows, table = session(nodes.model(), nodes.weights).run(None, {"ids": ids})
+    np.testing.assert_allclose(rows, expected[ids], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(table, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_saved_model_passes_onnx_s_own_check(tmp_path: Path) -> None:
