@@ -198,6 +198,21 @@ def test_real_weights_read_real_sentences_as_in_hugging_face(minilm: Path) -> No
 
 
 @torch.no_grad()
+def test_padding_counts_for_nothing_however_large_the_scores_are() -> None:
+    a = ARCHITECTURES["no two layers alike"]
+    weights, feed = lively(a), tensors(batch(a))
+    weights = {n: x * 1e4 if "query" in n or "key" in n else x for n, x in weights.items()}
+    encoder = Encoder(a, weights, pooler=False).eval().double()
+
+    padded = encoder(**feed)
+    other = encoder(**feed | {"input_ids": feed["input_ids"] * feed["attention_mask"]})
+
+    there = feed["attention_mask"].bool()
+    assert not torch.equal(padded[~there], other[~there])
+    assert torch.equal(padded[there], other[there])
+
+
+@torch.no_grad()
 def test_what_is_not_said_is_one_sentence_without_padding() -> None:
     a = ARCHITECTURES["plain"]
     encoder = Encoder(a, lively(a), pooler=False).eval()
@@ -244,8 +259,12 @@ def test_a_missing_and_a_misshapen_weight_are_named() -> None:
 
     with pytest.raises(BadInputError, match=rf"lack {name}; give a tensor of shape \(24,\)"):
         Encoder(a, {n: x for n, x in weights.items() if n != name}, pooler=False)
-    with pytest.raises(BadInputError, match=rf"{name} has shape \(1,\) where \(24,\) is needed"):
-        Encoder(a, weights | {name: np.zeros(1, np.float32)}, pooler=False)
+    for wrong, shape in (
+        (np.zeros(1, np.float32), r"\(1,\)"),
+        (weights[name][None], r"\(1, 24\)"),
+    ):
+        with pytest.raises(BadInputError, match=rf"{name} has shape {shape} where \(24,\) is"):
+            Encoder(a, weights | {name: wrong}, pooler=False)
 
 
 def test_a_hollow_encoder_has_shapes_and_no_memory() -> None:

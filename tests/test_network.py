@@ -16,7 +16,7 @@ from transformers import (
     BertModel,
 )
 
-from nas.encoder import Encoder
+from nas.encoder import Encoder, Trace
 from nas.network import Head, Network, Work
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
@@ -174,11 +174,37 @@ def test_without_a_head_it_answers_with_the_hidden_states() -> None:
     theirs = hugging_face("span")
     plain = {n.removeprefix("bert."): x for n, x in weights_of(theirs).items()}
 
+    network = Network(ALIKE, None, plain).eval()
     with torch.no_grad():
-        found = Network(ALIKE, None, plain).eval()(**feed())
-        expected = theirs.bert(**feed()).last_hidden_state
+        found, expected = network(**feed()), theirs.bert(**feed()).last_hidden_state
 
     assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert plain.keys() - {"qa_outputs.weight", "qa_outputs.bias"} == network.weights().keys()
+
+
+@every_head
+@torch.no_grad()
+def test_one_example_is_answered_as_among_others(work: str) -> None:
+    network = Network(ALIKE, HEADS[work], random_weights(ALIKE, work)).eval()
+
+    alone = network(**{name: x[:1] for name, x in feed().items()})
+
+    assert_close(alone, network(**feed())[:1], atol=1e-5, rtol=1e-5)
+
+
+@every_head
+@torch.no_grad()
+def test_a_network_shows_what_its_encoder_shows(work: str) -> None:
+    network = Network(ALIKE, HEADS[work], random_weights(ALIKE, work)).eval()
+    expected, found = Trace(), Trace()
+
+    network.encoder(**feed(), trace=expected)
+    network(**feed(), trace=found)
+
+    assert (3, 2) == (len(found.hidden), len(found.scores))
+    for name in ("hidden", "scores"):
+        for mine, other in zip(getattr(found, name), getattr(expected, name), strict=True):
+            assert torch.equal(mine, other)
 
 
 @every_head
@@ -225,12 +251,11 @@ def test_a_missing_and_a_misshapen_tensor_are_named(
 ) -> None:
     weights = random_weights(UNLIKE, work)
     without = {n: x for n, x in weights.items() if n != name}
-    wrong = weights | {name: np.zeros((3, *shape[1:], 5), np.float32)}
-
     said = f"the weights lack {name}; give a tensor of shape {shape}"
     assert said == refused(UNLIKE, work, without)
-    said = f"{name} has shape {(3, *shape[1:], 5)} where {shape} is needed"
-    assert said == refused(UNLIKE, work, wrong)
+    for wrong in (np.zeros((3, *shape), np.float32), weights[name][None], weights[name][:-1]):
+        said = f"{name} has shape {wrong.shape} where {shape} is needed"
+        assert said == refused(UNLIKE, work, weights | {name: wrong})
 
 
 def test_what_no_part_of_it_needs_is_left_out() -> None:
@@ -273,8 +298,11 @@ def test_a_new_head_keeps_what_fits_of_the_pooler_and_of_the_head_that_was_there
 
     assert np.array_equal(weights["bert.pooler.dense.weight"], five["bert.pooler.dense.weight"])
     assert np.array_equal(weights["bert.pooler.dense.bias"], five["bert.pooler.dense.bias"])
+    bent = weights | {"classifier.weight": weights["classifier.weight"][None]}
+    bent = Network(ALIKE, HEADS["classes"], bent, new_head=True).weights()
+    for made in (five["classifier.weight"], bent["classifier.weight"]):
+        assert 0 < abs(made).max() < 0.15  # random
     assert (5, 12) == five["classifier.weight"].shape
-    assert 0 < abs(five["classifier.weight"]).max() < 0.15
     assert all(np.array_equal(value, three[name]) for name, value in weights.items())
     assert {"qa_outputs.weight", "qa_outputs.bias"} == span.keys() - weights.keys()
 
@@ -305,6 +333,18 @@ def test_only_some_tokens_can_be_answered_for(work: str) -> None:
     else:
         expected = network(**feed())[some[:, 0], some[:, 1]]
         assert_close(network.answer(hidden[some[:, 0], some[:, 1]]), expected)
+
+
+@every_head
+def test_layers_with_memory_are_torch_s_and_hollow_ones_have_none(work: str) -> None:
+    full, hollow = Network(ALIKE, HEADS[work]), Network(ALIKE, HEADS[work], hollow=True)
+
+    kinds = {type(part) for part in full.modules() if not list(part.children())}
+
+    assert {torch.nn.Linear, torch.nn.Embedding, torch.nn.LayerNorm} == kinds
+    assert all(p.is_meta for p in hollow.parameters())
+    for mine, other in zip(hollow.named_parameters(), full.named_parameters(), strict=True):
+        assert (mine[0], mine[1].shape) == (other[0], other[1].shape)
 
 
 def seen_by_the_head(network: Network) -> Tensor:

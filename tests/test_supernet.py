@@ -102,6 +102,18 @@ def test_a_view_answers_as_a_network_of_its_own(sub: Architecture, head: Head | 
     assert_close(answered(view), answered(own(network, sub, Rule())), atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("sub", SUBS)
+def test_the_tensors_of_a_view_are_those_of_a_network_of_its_own(sub: str) -> None:
+    network = lively(LARGE, HEADS[4]).float().double()
+    expected = own(network, SUBS[sub], Rule()).weights()
+
+    found = Supernet(network, Rule()).at(SUBS[sub]).weights()
+
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        assert np.array_equal(value, found[name]), name
+
+
 RULES = {
     "per-head": Rule(),
     "prefix": Rule("prefix"),
