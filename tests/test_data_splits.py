@@ -36,6 +36,7 @@ DISTINCT = st.dictionaries(st.sampled_from("xyz"), st.integers(0, 60), min_size=
 def test_case_and_white_space_tell_no_texts_apart() -> None:
     assert normalised(Example("Straße\t 1 ", "x")) == normalised(Example(" STRASSE 1", "y"))
     assert normalised(Example("a b", "x")) != normalised(Example("ab", "x"))
+    assert normalised(Example("a", "x", "B  c")) == normalised(Example("A", "x", "b C"))
 
 
 def test_a_pair_is_not_one_text_with_both_words() -> None:
@@ -204,7 +205,7 @@ def test_what_was_left_out_is_said_in_words() -> None:
     assert "2 repeated, 1,003 with a text that has two labels" == str(
         Dropped(1, 1003) + Dropped(1)
     )
-    assert "4 to learn from that dev or test has too" == str(Dropped(shared=4))
+    assert "4 to learn from that dev or test has too" == str(Dropped(shared=3) + Dropped(shared=1))
 
 
 def test_surrogates_in_a_text_are_no_obstacle() -> None:
@@ -212,3 +213,5 @@ def test_surrogates_in_a_text_are_no_obstacle() -> None:
     random.Random(0).shuffle(rows)
 
     assert 1 == len(divide(rows)[TEST])
+    alone = [Example(chr(0xD800 + n), "x") for n in range(20)]
+    assert 2 == len(divide(alone)[TEST])

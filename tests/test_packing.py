@@ -107,6 +107,34 @@ def test_second_segments_follow_or_come_from_another_document(words: Vocabulary)
     assert 0.4 < labels.count(RANDOM) / len(labels) < 0.65
 
 
+def test_the_other_document_is_never_the_own_one_however_few_there_are(
+    words: Vocabulary,
+) -> None:
+    documents = numbered([4], [], [5])
+
+    for epoch in range(20):
+        packed = Packing("tinybert", 32, epoch=epoch).pack(documents, 7, words)
+
+        assert [7, 9] == packed.documents.tolist()
+        assert [RANDOM, RANDOM] == packed.next_sentence.tolist()
+        (one,), (other,) = documents[0], documents[2]
+        assert [(one, other), (other, one)] == segments(packed, words)
+
+
+def test_half_of_the_second_segments_are_random_and_begin_at_any_sentence(
+    words: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "SHORT", 0.0)  # then nothing is cut
+    documents = numbered(*[[4] * 20] * 400)
+
+    packed = Packing("tinybert", 23).pack(documents, 0, words)
+
+    pairs = zip(segments(packed, words), packed.next_sentence.tolist(), strict=True)
+    starts = [(b[0] - documents[0][0][0]) // 4 % 20 for (_, b), label in pairs if label == RANDOM]
+    assert 0.45 < len(starts) / len(packed) < 0.55
+    assert all(0.02 < starts.count(n) / len(starts) < 0.09 for n in range(20))
+
+
 def test_sentences_that_a_random_segment_pushed_out_are_used_again(words: Vocabulary) -> None:
     documents = numbered(*[[4] * 40] * 20)  # never cut: 5 sentences are 20 tokens and fill 20
 
@@ -124,13 +152,13 @@ def test_sentences_that_a_random_segment_pushed_out_are_used_again(words: Vocabu
 def test_some_documents_have_short_sequences(
     words: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    documents = numbered(*[[3] * 60] * 200)
+    documents = numbered(*[[1] * 180] * 600)
 
     def longest(packed: Packed) -> list[int]:
         return [int(packed.lengths[packed.documents == n].max()) for n in range(len(documents))]
 
     found = longest(Packing("tinybert", 63).pack(documents, 0, words))
-    assert 5 < sum(length < 50 for length in found) < 40
+    assert 25 < sum(length < 50 for length in found) < 70  # about 47, of a tenth of all
 
     monkeypatch.setattr(packing, "SHORT", 0.0)
     found = longest(Packing("tinybert", 63).pack(documents, 0, words))
@@ -176,6 +204,8 @@ def test_pairs_are_cut_at_either_end() -> None:
 
     assert 3.5 < np.mean(starts) < 6.5
     assert {3, 5, 7} <= set(starts)
+    starts = [truncated(list(range(1040)), [], 40, rng)[0][0] for _ in range(50)]
+    assert all(400 < start < 600 for start in starts)  # a coin for each token
 
 
 @settings(max_examples=20, deadline=None)
