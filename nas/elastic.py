@@ -82,7 +82,7 @@ class Rule:
         """The supernet's layers that a sub-model of `depth` layers has, counted from 0."""
         if depth in self.kept:
             return self.kept[depth]
-        if self.depth == "first" or depth == of:
+        if self.depth == "first":
             return tuple(range(depth))
         if depth == 1:
             return (of - 1,)
@@ -184,8 +184,8 @@ def _first(keep: int, of: int, index: int, name: str) -> Part:
 
 def _layer(name: str) -> int | None:
     """The number in `...encoder.layer.3.output...`; None outside the layers."""
-    head, found, rest = name.partition("encoder.layer.")
-    return int(rest.partition(".")[0]) if found and not head.rpartition(".")[2] else None
+    _, found, rest = name.partition("encoder.layer.")
+    return int(rest.partition(".")[0]) if found else None
 
 
 def _require_inside(supernet: Architecture, sub: Architecture) -> None:

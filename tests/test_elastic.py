@@ -1,5 +1,6 @@
 """The part of each tensor that a sub-model reads, against a description entry by entry."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -233,6 +234,11 @@ def test_a_layer_is_read_from_the_supernet_s_layer_that_is_kept() -> None:
         assert name.format(11) == cut.source(name.format(1))
         assert name.format(1) == cut.source(name.format(0))
     assert "pooler.dense.bias" == cut.source("pooler.dense.bias")
+    eleven = replace(deep, layers=deep.layers[:11])
+    kept = Cut(deep, eleven, Rule(kept={11: tuple(range(1, 12))}))
+    assert "encoder.layer.11.output.dense.bias" == kept.source(
+        "encoder.layer.10.output.dense.bias"
+    )
 
 
 def test_the_sizes_of_a_kept_layer_are_those_of_its_source() -> None:
@@ -256,12 +262,22 @@ def test_the_sizes_of_a_kept_layer_are_those_of_its_source() -> None:
         ({"hidden": 9}, {}, "hidden 9 is larger than the supernet's, 8"),
         ({"layers": SUPERNET.layers * 2}, {}, "depth 6 is larger than the supernet's, 3"),
         ({"layers": (Layer(3, 12, 10),)}, {}, "ffn 10 is larger than layer 0 of the supernet has"),
+        (
+            {"layers": (Layer(3, 12, 9), Layer(2, 10, 7))},
+            {},
+            "ffn 7 is larger than layer 1 of the supernet has, 6",
+        ),
         ({"layers": (Layer(4, 4, 1),)}, {}, "4 heads of width 1 are not in layer 0"),
         ({"layers": (Layer(1, 5, 1),)}, {}, "1 heads of width 5 are not in layer 0"),
         (
             {"layers": (Layer(1, 13, 1),)},
             {"heads": "prefix"},
             "qkv 13 is larger than layer 0 of the supernet has, 12",
+        ),
+        (
+            {"layers": (Layer(3, 12, 9), Layer(1, 11, 6))},
+            {"heads": "prefix"},
+            "qkv 11 is larger than layer 1 of the supernet has, 10",
         ),
         (
             {"layers": (Layer(1, 1, 1),)},
