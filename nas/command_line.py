@@ -1,14 +1,47 @@
 """How every command of ours starts and ends: one sentence for bad input, exit codes."""
 
 import sys
-from importlib.metadata import packages_distributions
-from typing import NoReturn
+from importlib.metadata import packages_distributions, version
+from typing import Annotated, NoReturn
 
 import typer
 
 from results.errors import BadInputError
 
 PACKAGES = ("bench", "nas", "predictors", "profiler", "quant", "results")
+
+
+def command(name: str, purpose: str) -> typer.Typer:
+    """An app without verbs that can tell its version."""
+
+    def show_version(*, wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"subbert {version('subbert')}")
+            raise typer.Exit
+
+    def root(
+        *,
+        _version: Annotated[
+            bool,
+            typer.Option(
+                "--version",
+                callback=show_version,
+                is_eager=True,
+                help="Show the version and leave.",
+            ),
+        ] = False,
+    ) -> None:
+        pass
+
+    app = typer.Typer(
+        name=name,
+        help=purpose,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(help=purpose)(root)
+    return app
 
 
 def run(app: typer.Typer, name: str) -> NoReturn:

@@ -6,6 +6,7 @@ has a supernet.json beside them, which says how sub-models are cut.
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,21 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.checkpoint import CONFIG, TENSORS, architecture_of, described, tensors
+from nas.checkpoint import CONFIG, FREE, TENSORS, architecture_of, tensors
+from nas.config import add_modeling, config_of, write_json
 from nas.elastic import Rule
-from nas.network import PREFIX, Head, Network, Work
+from nas.network import PREFIX, Head, Network
+from nas.space import SearchSpace, space_of
 from results.architecture import Architecture
 from results.errors import BadInputError
 
 SUPERNET = "supernet.json"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
-
-_CLASSES: dict[Work, str] = {
-    "classes": "BertForSequenceClassification",
-    "score": "BertForSequenceClassification",
-    "span": "BertForQuestionAnswering",
-    "mlm": "BertForMaskedLM",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,18 +39,25 @@ class Saved:
     """As in the file, by Hugging Face's names, float32."""
     rule: Rule | None
     """How sub-models are cut; None where it is no supernet."""
-    space: str
-    """The search space of a supernet: a built-in name or the text of its YAML file."""
+    space: SearchSpace | None
+    """The sub-models that a supernet was trained for, where it says."""
 
-    def network(self, head: Head | None = None, *, dropout: float = 0.0) -> Network:
-        """Build it, with its own head or with another, which is new where the file lacks it."""
+    def network(
+        self, head: Head | None = None, labels: tuple[str, ...] = (), *, dropout: float = 0.0
+    ) -> Network:
+        """Build it, with its own head or with one for these labels, new where it has no such one.
+
+        Raises:
+            BadInputError: a tensor is missing, or of another shape.
+        """
+        known = head is None or (head, labels) == (self.head, self.labels)
         try:
             return Network(
                 self.architecture,
-                head or self.head,
+                self.head if known else head,
                 self.weights,
                 dropout=dropout,
-                new_head=head is not None,
+                new_head=not known,
             )
         except BadInputError as error:
             raise BadInputError(f"{self.folder / TENSORS}: {error}") from None
@@ -83,9 +86,9 @@ def write(
     tokenizer: Path,
     labels: tuple[str, ...] = (),
     rule: Rule | None = None,
-    space: str = "",
+    space: SearchSpace | None = None,
 ) -> None:
-    """Write a folder that `read` reads, and transformers where its config can say the sizes.
+    """Write a folder that `read` reads, and transformers.
 
     Args:
         network: with its head.
@@ -93,43 +96,46 @@ def write(
         tokenizer: folder whose tokeniser files are copied.
         labels: names of the classes.
         rule: how sub-models are cut, for a supernet.
-        space: its search space.
+        space: the sub-models it was trained for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if rule is not None:
+        kept = {str(depth): list(layers) for depth, layers in rule.kept.items()}
+        fields = None if space is None else space.fields
+        content = {"heads": rule.heads, "depth": rule.depth, "kept": kept, "space": fields}
+        write_json(folder / SUPERNET, content)
+    head = network.head_kind
+    config = config_of(network.architecture, head, labels, pooler=head is not None and head.pooled)
+    put(folder, network.weights(), config, tokenizer)
+
+
+def put(
+    folder: Path,
+    weights: Mapping[str, NDArray[np.float32]],
+    config: Mapping[str, Any],
+    tokenizer: Path,
+) -> None:
+    """Write the files of a model; the settings last, so that there is no model before all is.
+
+    Args:
+        folder: is there already.
+        weights: by the names that transformers expects.
+        config: from `nas.config.config_of`.
+        tokenizer: folder whose tokeniser files are copied.
     """
     from safetensors.numpy import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    config = config_of(network.architecture, network.head_kind, labels)
-    _write_json(folder / CONFIG, config)
-    weights = {name: np.ascontiguousarray(value) for name, value in network.weights().items()}
     scratch = folder / f"{TENSORS}.new"
-    save_file(weights, scratch, metadata={"format": "pt"})
+    whole = {name: np.ascontiguousarray(value) for name, value in weights.items()}
+    save_file(whole, scratch, metadata={"format": "pt"})
     scratch.replace(folder / TENSORS)
     if folder.resolve() != tokenizer.resolve():
         for name in TOKENIZER:
             if (tokenizer / name).is_file():
                 shutil.copyfile(tokenizer / name, folder / name)
-    if rule is not None:
-        kept = {str(depth): list(layers) for depth, layers in rule.kept.items()}
-        content = {"heads": rule.heads, "depth": rule.depth, "kept": kept, "space": space}
-        _write_json(folder / SUPERNET, content)
-
-
-def config_of(
-    architecture: Architecture, head: Head | None, labels: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """The config.json of a network, as transformers writes BERT's."""
-    config = dict(described(architecture))
-    if head is None or head.work not in _CLASSES:
-        return config
-    config["architectures"] = [_CLASSES[head.work]]
-    if head.work == "score":
-        config |= {"problem_type": "regression", "id2label": {"0": "score"}}
-    if head.work == "classes":
-        names = labels or tuple(f"LABEL_{i}" for i in range(head.outputs))
-        config["problem_type"] = "single_label_classification"
-        config["id2label"] = {str(i): name for i, name in enumerate(names)}
-        config["label2id"] = {name: i for i, name in enumerate(names)}
-    return config
+    if config["model_type"] == FREE:
+        add_modeling(folder, config["max_position_embeddings"])
+    write_json(folder / CONFIG, config)
 
 
 def _readable(folder: Path) -> bool:
@@ -156,19 +162,14 @@ def _head(
     return Head("classes", outputs), labels
 
 
-def _supernet(folder: Path) -> tuple[Rule | None, str]:
+def _supernet(folder: Path) -> tuple[Rule | None, SearchSpace | None]:
     path = folder / SUPERNET
     if not path.exists():
-        return None, ""
+        return None, None
     try:
         found = json.loads(path.read_text("utf-8"))
         kept = {int(depth): tuple(layers) for depth, layers in found["kept"].items()}
-        return Rule(found["heads"], found["depth"], kept), str(found["space"])
+        space = None if found["space"] is None else space_of(found["space"], str(path))
+        return Rule(found["heads"], found["depth"], kept), space
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInputError(f"{path} is damaged ({error}): train the supernet again") from None
-
-
-def _write_json(path: Path, content: object) -> None:
-    scratch = path.with_name(path.name + ".new")
-    scratch.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    scratch.replace(path)

@@ -7,11 +7,12 @@ from functools import partial
 from importlib.resources import files
 from itertools import accumulate, islice, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nas.spaces.draw import below, distinct
-from nas.spaces.layers import LayerGrid, Qkv, Sizes, described, relative, require_grid
+from nas.spaces.layers import LayerGrid, PerHead, Qkv, Sizes, described, relative, require_grid
 from nas.spaces.line import Line, line, pick, stretched
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
@@ -68,6 +69,17 @@ class SearchSpace:
     def grid(self) -> dict[str, str]:
         """The sizes for people, e.g. `{"hidden": "128..768 step 16", ...}`."""
         return {"depth": described(self.depth)} | self._layers.texts
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As in a YAML file, ranges written out; `space_of` reads them."""
+        names = ("name", "description", "per_layer", "vocab", "positions", "types")
+        grids = {name: list(getattr(self, name)) for name in ("depth", "hidden", "heads", "ffn")}
+        qkv = self.qkv
+        if isinstance(qkv, PerHead):
+            return {n: getattr(self, n) for n in names} | grids | {"qkv": {"per_head": qkv.width}}
+        free = qkv if isinstance(qkv, str) else list(qkv)
+        return {n: getattr(self, n) for n in names} | grids | {"qkv": free}
 
     def __contains__(self, a: object) -> bool:
         return (
@@ -232,14 +244,15 @@ def load_space(name_or_path: str) -> SearchSpace:
     name = ALIASES.get(name_or_path, name_or_path)
     if name in builtin_spaces():
         text = files("nas.spaces").joinpath(f"{name}.yaml").read_text("utf-8")
-        return _space(load_yaml(text, f"{name}.yaml"), f"{name}.yaml")
+        return space_of(load_yaml(text, f"{name}.yaml"), f"{name}.yaml")
     if Path(name).suffix not in (".yaml", ".yml") and not Path(name).is_file():
         known = ", ".join(builtin_spaces())
         raise BadInputError(f"no search space {name!r}: name one of {known}, or a YAML file")
-    return _space(read_yaml(name), name)
+    return space_of(read_yaml(name), name)
 
 
-def _space(data: object, where: str) -> SearchSpace:
+def space_of(data: object, where: str) -> SearchSpace:
+    """A space by its fields, as in a YAML file; `where` they are from is for messages."""
     from nas.spaces.schema import checked_fields
 
     fields = checked_fields(data, where)

@@ -9,6 +9,7 @@ from nas.cli import app
 from nas.elastic import Rule
 from nas.folder import write
 from nas.network import Head, Network
+from nas.space import SearchSpace, load_space
 from results.architecture import Architecture, Layer
 
 MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -56,6 +57,11 @@ def data_in(folder: Path, words: Path, *more: str, documents: int = 120) -> Path
     done = CliRunner().invoke(app, [*map(str, command), *more])
     assert 0 == done.exit_code, (done.output, done.exception)
     return output
+
+
+def members_in(folder: Path) -> SearchSpace:
+    """The space of that file."""
+    return load_space(space_in(folder))
 
 
 def space_in(folder: Path) -> str:

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from nas.commands import extract as command
+from nas.config import is_plain_bert
 from nas.data import tasks
 from nas.data.task import TRAIN, Split, Task
 from nas.elastic import Rule
 from nas.extract import asked, calibration, folder
-from nas.extract.config import is_plain_bert
 from nas.extract.extraction import Wish, extract
 from nas.extract.folder import origin_of
 from nas.extract.model import cut
@@ -155,7 +155,7 @@ def test_what_fails_half_way_leaves_what_was_there(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder, "_write_json", full)
+    monkeypatch.setattr(folder, "write_json", full)
     said = refused(supernet, output, SMALL, no_onnx=True)
 
     assert f"{output} cannot be written (No space left on device): make room" in said

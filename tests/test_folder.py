@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas import folder as module
 from nas.elastic import Rule
 from nas.network import Head, Network
+from nas.space import SearchSpace, builtin_spaces, load_space
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
 
+SPACE = load_space("minilm")
 UNEVEN = Architecture(10, (Layer(3, 12, 7), Layer(2, 10, 12)), vocab=30, positions=12)
 HEADS = [
     None, Head("classes", 3), Head("score", 1), Head("span", 2), Head("mlm", 30), Head("fit", 9),
@@ -28,7 +31,7 @@ RULES = st.builds(
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    module.write(Network(UNEVEN, HEADS[1]), tmp_path, tokenizer=tmp_path, rule=Rule(), space="s")
+    module.write(Network(UNEVEN, HEADS[1]), tmp_path, tokenizer=tmp_path, rule=Rule(), space=SPACE)
     return tmp_path
 
 
@@ -39,7 +42,7 @@ def test_a_network_comes_back_with_its_head_bit_for_bit(head: Head | None, tmp_p
     module.write(network, tmp_path, tokenizer=tmp_path)
     saved = module.read(tmp_path)
 
-    assert (UNEVEN, head, None, "") == (saved.architecture, saved.head, saved.rule, saved.space)
+    assert (UNEVEN, head, None, None) == (saved.architecture, saved.head, saved.rule, saved.space)
     again = saved.network().weights()
     for name, value in network.weights().items():
         assert np.array_equal(value, again[name]), name
@@ -51,10 +54,10 @@ def test_a_network_comes_back_with_its_head_bit_for_bit(head: Head | None, tmp_p
 @given(
     labels=st.tuples(*[st.text(max_size=9)] * 3).filter(lambda x: len(set(x)) == 3),
     rule=RULES,
-    space=st.text(max_size=20),
+    space=st.sampled_from([None, *map(load_space, builtin_spaces())]),
 )
 def test_labels_rule_and_space_come_back(
-    tmp_path: Path, labels: tuple[str, ...], rule: Rule, space: str
+    tmp_path: Path, labels: tuple[str, ...], rule: Rule, space: SearchSpace | None
 ) -> None:
     network = Network(UNEVEN, HEADS[1])
 
@@ -66,10 +69,11 @@ def test_labels_rule_and_space_come_back(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"heads": "no", "depth": "first", "kept": {}, "space": ""}',
-     '{"heads": "prefix", "depth": "first", "kept": {"x": [1]}, "space": ""}',
-     '{"heads": "prefix", "depth": "first", "kept": {"1": ["a"]}, "space": ""}',
-     '{"heads": "prefix", "depth": "first", "kept": {"1": 3}, "space": ""}'],
+    ["", "[]", "{}", '{"heads": "prefix", "depth": "first", "kept": {}, "space": {"name": "x"}}',
+     '{"heads": "no", "depth": "first", "kept": {}, "space": null}',
+     '{"heads": "prefix", "depth": "first", "kept": {"x": [1]}, "space": null}',
+     '{"heads": "prefix", "depth": "first", "kept": {"1": ["a"]}, "space": null}',
+     '{"heads": "prefix", "depth": "first", "kept": {"1": 3}, "space": null}'],
 )  # fmt: skip
 def test_a_damaged_rule_is_refused(written: Path, text: str) -> None:
     (written / "supernet.json").write_text(text)
@@ -120,8 +124,55 @@ def test_another_head_is_new_and_a_missing_tensor_is_named_with_the_file(written
         saved.network()
 
 
-def test_what_stock_transformers_reads_is_in_the_config(written: Path) -> None:
+def test_what_transformers_reads_is_in_the_config(written: Path) -> None:
     config = json.loads((written / "config.json").read_text())
 
-    assert ["BertForSequenceClassification"] == config["architectures"]
+    assert ["SubBertForSequenceClassification"] == config["architectures"]
     assert {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"} == config["id2label"]
+
+
+def test_a_head_is_new_where_the_labels_are_others(tmp_path: Path) -> None:
+    module.write(Network(UNEVEN, HEADS[1]), tmp_path, tokenizer=tmp_path, labels=("a", "b", "c"))
+    saved, three = module.read(tmp_path), Head("classes", 3)
+    kept = saved.weights["classifier.weight"]
+
+    assert np.array_equal(kept, saved.network().weights()["classifier.weight"])
+    same = saved.network(three, ("a", "b", "c"))
+    assert np.array_equal(kept, same.weights()["classifier.weight"])
+    del saved.weights["classifier.weight"]
+    saved.network(three, ("a", "c", "b"))  # made, as it is another task's
+    with pytest.raises(BadInputError, match="the weights lack classifier"):
+        saved.network(three, ("a", "b", "c"))
+
+
+def test_there_is_no_model_before_all_its_files_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vocab.txt").write_text("[PAD]\n")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        module.write(Network(UNEVEN, HEADS[1]), tmp_path / "new", tokenizer=tmp_path)
+
+    assert not (tmp_path / "new" / "config.json").exists()
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+def test_transformers_loads_what_its_bert_cannot_express(
+    head: Head | None, tmp_path: Path
+) -> None:
+    from transformers import AutoModel
+
+    (tmp_path / "vocab.txt").write_text("\n".join(map(str, range(30))) + "\n")
+    network = Network(UNEVEN, head).eval()
+    module.write(network, tmp_path / "new", tokenizer=tmp_path)
+
+    theirs = AutoModel.from_pretrained(tmp_path / "new", trust_remote_code=True).eval()
+
+    ids = torch.arange(1, 21).reshape(2, 10)
+    with torch.no_grad():
+        found = theirs(ids).last_hidden_state
+        torch.testing.assert_close(network.encoder(ids), found, rtol=1e-5, atol=1e-5)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from nas.cli import app
 from nas.data import generation, part_writer
-from nas.data.packing import ONE_SEGMENT, Packed
+from nas.data.corpus import text_files
+from nas.data.packing import ONE_SEGMENT, Packed, Packing
 from nas.data.part_writer import PartWriter
 from nas.data.parts import MANIFEST, Settings, read_manifest
 from nas.data.pretraining import Pretraining
@@ -132,6 +133,53 @@ def test_it_ends_with_the_sequence_that_reaches_the_limit(text: Path, tmp_path: 
         count = int(np.argmax(sums >= limit)) + 1
         assert whole.lengths[:count].tolist() == data.lengths.tolist()
         assert whole.rows(range(count)).ids.tolist() == data.rows(range(count)).ids.tolist()
+
+
+def test_a_limit_that_was_reached_before_lets_nothing_more_through() -> None:
+    rows = [[1, 2, 3], [4, 5]]
+
+    def left(before: int) -> list[int]:
+        packed = generation.limited(iter([made(*rows), made(*rows)]), 10, before)
+        return [len(piece.ids) for piece in packed]
+
+    assert [[5, 5], [5, 3], [3], []] == [left(before) for before in (0, 3, 8, 10)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_few_pieces_are_in_memory_at_once(text: Path, workers: int) -> None:
+    given = []
+
+    class Watched:
+        name = "counted"
+
+        def sources(self) -> tuple[str, ...]:
+            return ()
+
+        def documents(self) -> Iterator[tuple[str, ...]]:
+            for number in range(60):
+                given.append(number)
+                yield ("ab " * 400,)
+
+    words, packing = WordPieces(text / "words"), Packing("autotinybert", 32)
+    found = generation.packed_pieces(Watched(), words, packing, workers=workers)
+    next(found)
+
+    # a piece has two documents here; the corpus is one piece ahead, and a document
+    assert len(given) <= 2 * (2 * workers + 2)
+    assert 29 == sum(1 for _ in found)
+
+
+def test_sentences_without_a_token_are_none(text: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain.txt").write_text("ab cd\ne f g\n\nh\ni jk\n", "utf-8")
+    (tmp_path / "more.txt").write_text("\x01\nab cd\n\x01\ne f g\n\nh\ni jk\n\x01\n", "utf-8")
+    words, packing = WordPieces(text / "words"), Packing("tinybert", 32)
+
+    plain, more = (
+        next(generation.packed_pieces(text_files([str(tmp_path / name)]), words, packing))
+        for name in ("plain.txt", "more.txt")
+    )
+
+    assert plain.ids.tolist() == more.ids.tolist()
 
 
 DRIVER = """

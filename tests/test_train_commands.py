@@ -144,10 +144,11 @@ def test_bad_options_of_a_teacher_get_one_sentence(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--teacher", "model"), "is no teacher of"),
-        (("--space", "minilm"), "a sub-model shares the supernet's tables"),
+        (("--teacher", "model"), "has no head, so it cannot answer"),
+        (("--space", "minilm"), "is larger than the supernet's, 16"),
         (("--slicing", "none"), "slicing must be one of"),
-        (("--sampling", "none"), "sampling must be one of"),
+        (("--sampling", "none"), "'none' is not one of 'sandwich', 'one'"),
+        (("--answers", "largest"), "add --largest-every 1"),
     ],
 )
 def test_bad_options_of_a_supernet_get_one_sentence(

@@ -149,7 +149,7 @@ def test_a_model_learns_a_task_further_alone_and_by_a_teacher(tmp_path: Path, ho
         "further", "--model", home / "model", *short, "--teacher", home / "teacher",
         "--output", tmp_path / "x", fails=True,
     )  # fmt: skip
-    assert "is no teacher of" in refusal
+    assert "has no head, so it cannot answer" in refusal
 
 
 def test_a_model_reads_further(tmp_path: Path, home: Path) -> None:
@@ -206,7 +206,7 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(tmp_path: Path, home:
     supernet = tmp_path / "supernet"
     shutil.copytree(home / "model", supernet)
     (supernet / "supernet.json").write_text(
-        '{"heads": "per-head", "depth": "first", "kept": {}, "space": ""}'
+        '{"heads": "per-head", "depth": "first", "kept": {}, "space": null}'
     )
     data, out = ("--data", home / "data"), ("--output", tmp_path / "out")
     mlm, kd = (*data, *out), (*data, *out, "--teacher", home / "teacher")

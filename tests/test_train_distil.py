@@ -1,5 +1,6 @@
 """Distillation from a teacher's inside: right layers, real tokens, the teacher as it was."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,15 @@ from nas.train.text import Text
 from nas.train.world import World
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
-from tests.made_text import LARGEST, TABLES, Silent, data_in, space_in, unlike, words_in
+from tests.made_text import (
+    LARGEST,
+    TABLES,
+    Silent,
+    data_in,
+    members_in,
+    unlike,
+    words_in,
+)
 
 ALONE = World(0, 1, torch.device("cpu"), "fp32")
 TEACHER = Architecture(16, (Layer(2, 16, 24),) * 4, **TABLES)
@@ -216,7 +225,7 @@ def test_mean_squares_are_over_what_is_real() -> None:
 
 @pytest.mark.parametrize("sampling", ["sandwich", "one", "none"])
 def test_the_loss_falls_for_sub_models_of_all_sizes(tmp_path: Path, text: Text, sampling) -> None:
-    options = Options(space_in(tmp_path), sampling=sampling)
+    options = Options(members_in(tmp_path), sampling=sampling)
     network = Network(LARGEST, Head("fit", 16))
     recipe = Recipe(epochs=8, rate=1e-2, evaluations=0.01)
     lessons = Distilled(Family(network, options), teacher(), text, Lessons("all"))
@@ -243,13 +252,10 @@ def test_heads_and_layers_that_cannot_be_mapped_are_refused(tmp_path: Path, text
         distilled(text, Lessons("all"), student=student(deep))
     with pytest.raises(BadInputError, match="last or all"):
         Lessons("first")  # type: ignore[arg-type]
-    space = tmp_path / "heads.yaml"
-    space.write_text(
-        Path(space_in(tmp_path)).read_text().replace("heads: [2]", "heads: [1, 2]"), "utf-8"
-    )
+    space = replace(members_in(tmp_path), heads=(1, 2))
     with pytest.raises(BadInputError, match="1 heads cannot learn the attention"):
         Distilled(
-            Family(unlike(Network(LARGEST, Head("fit", 16))), Options(str(space), sampling="one")),
+            Family(unlike(Network(LARGEST, Head("fit", 16))), Options(space, sampling="one")),
             teacher(),
             text,
         )

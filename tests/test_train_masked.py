@@ -28,8 +28,8 @@ from tests.made_text import (
     WORDS,
     Silent,
     data_in,
+    members_in,
     model_in,
-    space_in,
     unlike,
     words_in,
 )
@@ -57,7 +57,7 @@ def network(dropout: float = 0.0) -> Network:
 
 
 def options(folder: Path, sampling: str = "sandwich", **more) -> Options:
-    return Options(space_in(folder), sampling=sampling, **more)
+    return Options(members_in(folder), sampling=sampling, **more)
 
 
 def test_each_sequence_is_learned_from_or_held_out(text: Text) -> None:
@@ -297,7 +297,7 @@ def test_weights_are_ordered_by_importance_before_sub_models_are_cut(tmp_path: P
     from nas.folder import read
 
     place = model_in(tmp_path / "model", HEAD)
-    space = space_in(tmp_path)
+    space = members_in(tmp_path)
 
     def begun(options: Options, folder: Path = place) -> Network:
         start = Start(LARGEST, folder, read(folder))
@@ -322,6 +322,7 @@ def test_weights_are_ordered_by_importance_before_sub_models_are_cut(tmp_path: P
         (lambda: Options(sampling="one"), "name a --space"),
         (lambda: Options(sampling="two"), "sampling must be one of"),
         (lambda: Options(slicing="thin"), "slicing must be one of"),
+        (lambda: Options().space_in(LARGEST), "name a --space"),
     ],
 )
 def test_options_that_cannot_be_are_refused(wrong, said: str) -> None:

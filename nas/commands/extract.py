@@ -135,7 +135,7 @@ def _task_of(folder: Path) -> str | None:
 
 
 def _tell(model: "Model", folder: Path, seconds: float) -> None:
-    from nas.extract.config import is_plain_bert
+    from nas.config import is_plain_bert
 
     how = "" if is_plain_bert(model.architecture) else " (trust_remote_code=True)"
     typer.echo(f"{folder}: {model.architecture}{how}, {seconds:.1f} s")

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from results.architecture import Architecture
 
 FRESH_RATE = 5e-4
-"""Highest learning rate of fresh weights: BERT's small models are pretrained by it (Turc et al.,
-"Well-Read Students Learn Better", 2019); what has learned before forgets by it."""
+"""Highest learning rate of fresh weights; what has learned before forgets by it."""
 
 HELD_OUT = "held-out text"
 
@@ -108,12 +107,13 @@ def options_of(
     start: "Start", space: str, slicing: str, depth: str, sampling: str | None, randoms: int
 ) -> "Options":
     """How sub-models are cut and drawn; a supernet that is trained on keeps its space."""
+    from nas.space import load_space
     from nas.train.family import Options
 
-    if start.saved is not None and start.saved.rule is not None:
-        space = space or start.saved.space
-    chosen = sampling or ("sandwich" if space else "none")
-    return Options(space, slicing, depth, chosen, randoms)
+    of_start = None if start.saved is None else start.saved.space
+    members = load_space(space) if space else of_start
+    chosen = sampling or ("none" if members is None else "sandwich")
+    return Options(members, slicing, depth, chosen, randoms)
 
 
 def with_rate(recipe: "Recipe", start: "Start", context: typer.Context) -> "Recipe":

@@ -14,11 +14,13 @@ from nas.commands.task_options import Folder, LabelColumn, PairColumn, TextColum
 from results.errors import BadInputError
 
 if TYPE_CHECKING:
+    from nas.folder import Saved
     from nas.score.scorer import Scorer
     from results.architecture import Architecture
     from results.score import Score
 
 MACS_TOKENS = 128
+SAMPLES = 20
 
 Option = typer.Option
 Supernet = Annotated[Path, Option(help="Folder of a supernet with a head for the task.")]
@@ -30,8 +32,18 @@ Arch = Annotated[
         " [default: the whole network]"
     ),
 ]
-Space = Annotated[str | None, Option(help="Search space, or its YAML file, to draw from too.")]
-Samples = Annotated[int, Option(min=1, max=1_000_000, help="How many to draw from it.")]
+Space = Annotated[
+    str | None,
+    Option(
+        help="Search space, or its YAML file, to draw from too. [default: the supernet's own, if"
+        " there are --samples]",
+        show_default=False,
+    ),
+]
+Samples = Annotated[
+    int | None,
+    Option(min=1, max=1_000_000, help="How many to draw from it. [default: 20]"),
+]
 Seed = Annotated[
     int, Option(min=0, max=2**32 - 1, help="Of all that is drawn: networks, texts, examples.")
 ]
@@ -66,7 +78,7 @@ def score(
     label_column: LabelColumn = None,
     arch: Arch = None,
     space: Space = None,
-    samples: Samples = 20,
+    samples: Samples = None,
     seed: Seed = 0,
     scheme: Schemes = None,
     split: Split = "dev",
@@ -95,7 +107,7 @@ def score(
         engine_of(one)  # told before anything is scored
     saved = read(supernet)
     wanted = _architectures(arch or [], saved.architecture)
-    wanted += _drawn(space, samples, seed, saved.architecture)
+    wanted += _drawn(space, samples, seed, saved)
     asked = tasks.load(
         task, folder=folder, columns=Columns(text_column, pair_column, label_column), say=say
     )
@@ -120,16 +132,19 @@ def _architectures(files: Sequence[Path], whole: "Architecture") -> "list[Archit
 
 
 def _drawn(
-    space: str | None, samples: int, seed: int, whole: "Architecture"
+    space: str | None, samples: int | None, seed: int, saved: "Saved"
 ) -> "list[Architecture]":
-    if space is None:
+    if space is None and samples is None:
         return []
     import numpy as np
 
     from nas.space import load_space
 
-    several = load_space(space).sample_unique(np.random.default_rng(seed), samples)
-    return [_with_tables(a, whole) for a in several]
+    members = saved.space if space is None else load_space(space)
+    if members is None:
+        raise BadInputError(f"{saved.folder} was trained for no search space: name a --space")
+    several = members.sample_unique(np.random.default_rng(seed), samples or SAMPLES)
+    return [_with_tables(a, saved.architecture) for a in several]
 
 
 def _with_tables(a: "Architecture", whole: "Architecture") -> "Architecture":

@@ -20,6 +20,7 @@ from nas.commands.training import (
     told,
     use_threads,
     weights_digest,
+    with_tokens,
 )
 from nas.train.recipe import Recipe
 from results.errors import BadInputError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @with_recipe(Recipe())
 def further(
     *,
+    context: typer.Context,
     model: Annotated[
         str, typer.Option(help="Folder that nas extract made, or any of the BERT family.")
     ],
@@ -93,6 +95,7 @@ def further(
                 columns=Columns(text_column, pair_column, label_column),
                 say=say,
             )
+            recipe = with_tokens(recipe, found, context)
             plan = _task(saved, found, (teacher, trust), recipe, here)
         result = finished(output, plan.what)
         if result is not None:

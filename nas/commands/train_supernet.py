@@ -1,6 +1,6 @@
 """`nas train supernet`: one network whose sub-models of all sizes know a task."""
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from nas.commands.training import (
     told,
     use_threads,
     weights_digest,
+    with_tokens,
 )
 from nas.train.recipe import Recipe
 
@@ -39,15 +40,19 @@ Depth = Annotated[
     str, typer.Option(help="Which layers sub-models keep: first, or spread over all.")
 ]
 Sampling = Annotated[
-    str,
+    Literal["sandwich", "one"],
     typer.Option(
         help="Sub-models of a step: sandwich (largest, smallest, some random ones) or one (random,"
         " learning from the labels alone, as AutoTinyBERT's)."
     ),
 ]
 Randoms = Annotated[int, typer.Option(min=0, help="Random sub-models in a step's sandwich.")]
+Taught = Annotated[
+    Literal["teacher", "largest"],
+    typer.Option(help="Whose answers are learned: the teacher's, or the largest sub-model's."),
+]
 Trust = Annotated[
-    float, typer.Option(min=0, max=1, help="Weight of the teacher's answers against the labels.")
+    float, typer.Option(min=0, max=1, help="Weight of these answers against the labels.")
 ]
 Hints = Annotated[
     float, typer.Option(min=0, help="Weight of the distance to the teacher's hidden states.")
@@ -63,6 +68,7 @@ Every = Annotated[
 @with_recipe(Recipe(epochs=12, rate=5e-4, dropout=0.0))
 def supernet(
     *,
+    context: typer.Context,
     task: TaskName,
     teacher: Teacher,
     output: Output,
@@ -72,6 +78,7 @@ def supernet(
     depth: Depth = "spread",
     sampling: Sampling = "sandwich",
     randoms: Randoms = 2,
+    answers: Taught = "teacher",
     trust: Trust = 1.0,
     hints: Hints = 1.0,
     largest_every: Every = 3,
@@ -85,23 +92,29 @@ def supernet(
     """Train a supernet to a task; what is best for its sub-models on the dev split is kept."""
     from nas.data import tasks
     from nas.data.columns import Columns
+    from nas.space import load_space
+    from nas.train.family import Options
     from nas.train.run import finished, run
-    from nas.train.sandwich import Options, sandwich
+    from nas.train.sandwich import Teaching, sandwich
     from nas.train.world import world
 
     use_threads(threads)
-    options = Options(space, slicing, depth, sampling, randoms, trust, hints, largest_every)
+    options = Options(load_space(space), slicing, depth, sampling, randoms, largest_every)
+    teaching = Teaching(answers, trust, hints)
     place = model_folder(teacher)
     columns = Columns(text_column, pair_column, label_column)
     found = tasks.load(task, folder=folder, columns=columns, say=say)
+    recipe = with_tokens(recipe, found, context)
     with world(recipe.precision) as here:
-        more: dict[str, Any] = {"teacher": weights_digest(place), "options": options.as_dict()}
-        what = depends_on("supernet", found, recipe, here, **more)
+        what = depends_on(
+            "supernet", found, recipe, here, teacher=weights_digest(place),
+            options=options.as_dict(), teaching=teaching.as_dict(),
+        )  # fmt: skip
         result = finished(output, what)
         if result is not None:
             told(result, found.metrics[0], output, before=True)
             return
-        objective = sandwich(found, place, options, recipe, here)
+        objective = sandwich(found, place, options, recipe, here, teaching=teaching)
         result = run(
             objective, recipe, output, here, what=what, say=speak, tensorboard=tensorboard
         )

@@ -18,6 +18,7 @@ from nas.commands.training import (
     told,
     use_threads,
     weights_digest,
+    with_tokens,
 )
 from nas.train.recipe import Recipe
 
@@ -25,6 +26,7 @@ from nas.train.recipe import Recipe
 @with_recipe(Recipe())
 def teacher(
     *,
+    context: typer.Context,
     task: TaskName,
     output: Output,
     recipe: Recipe,
@@ -39,34 +41,25 @@ def teacher(
     tensorboard: Tensorboard = False,
 ) -> None:
     """Fine-tune an encoder to a task; the best network by the dev split is kept."""
-    import torch
-
     from nas.data import tasks
     from nas.data.columns import Columns
-    from nas.data.tokens import tokenizer_of
     from nas.folder import read
+    from nas.train.further import further
     from nas.train.run import finished, run
-    from nas.train.task import Labelled, lesson
     from nas.train.world import world
 
     use_threads(threads)
     columns = Columns(text_column, pair_column, label_column)
     place = model_folder(model)
     found = tasks.load(task, folder=folder, columns=columns, say=say)
+    recipe = with_tokens(recipe, found, context)
     with world(recipe.precision) as here:
         what = depends_on("teacher", found, recipe, here, model=weights_digest(place))
         result = finished(output, what)
         if result is not None:
             told(result, found.metrics[0], output, before=True)
             return
-        saved = read(place)
-        learned = lesson(
-            found, tokenizer_of(place), place, min(recipe.tokens, saved.architecture.positions)
-        )
-        torch.manual_seed(recipe.seed)
-        same = saved.head == learned.head and saved.labels == found.labels
-        network = saved.network(None if same else learned.head, dropout=recipe.dropout)
-        objective = Labelled(network.to(here.device), learned)
+        objective = further(read(place), found, recipe, here)
         result = run(
             objective, recipe, output, here, what=what, say=speak, tensorboard=tensorboard
         )

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,16 +23,12 @@ Threads = Annotated[
 ]
 Tensorboard = Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard files too.")]
 
-PACKAGED = ("minilm", "splade-tiny")
-
 
 def model_folder(name: str) -> Path:
     """The folder of a model: a path, or the name of a packaged one."""
-    if name not in PACKAGED or Path(name).exists():
-        return Path(name)
-    from nas.data.packages import model
+    from nas.data.packages import MODELS, model
 
-    return model(name)
+    return Path(name) if name not in MODELS or Path(name).exists() else model(name)
 
 
 def weights_digest(folder: Path) -> str:
@@ -62,6 +59,15 @@ def depends_on(
         "products": world.number,
         **more,
     }
+
+
+def with_tokens(recipe: "Recipe", task: "Task", context: typer.Context) -> "Recipe":
+    """The recipe, its texts as long as is usual for the task where nobody said how long."""
+    from nas.score.fit import SPAN_TOKENS
+
+    source = context.get_parameter_source("tokens")
+    asked = source is not None and source.name != "DEFAULT"
+    return recipe if asked or task.kind != "span" else replace(recipe, tokens=SPAN_TOKENS)
 
 
 def use_threads(threads: int | None) -> None:

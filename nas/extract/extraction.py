@@ -12,12 +12,11 @@ from nas.extract.folder import (
     identity,
     replaced,
     require_free,
-    write,
     write_record,
 )
 from nas.extract.model import Model, cut
 from nas.extract.names import file_of
-from nas.folder import Saved
+from nas.folder import Saved, put
 from profiler.environment import read_software, revision
 from quant.scheme import Scheme
 from results.architecture import Architecture
@@ -63,7 +62,7 @@ def extract(
         fed = batches(wish.text, saved.folder, model.architecture.positions)
         observed = onnx_files.Observed(wish.text.label, fed)
     with replaced(output) as folder:
-        write(model, folder, saved.folder)
+        put(folder, model.tensors, model.config, saved.folder)
         if wish.schemes:
             onnx_files.write(model, folder, wish.schemes, observed)
         write_record(folder, wanted, _more(model, origin, folder, wish))

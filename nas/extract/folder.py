@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.checkpoint import CONFIG, TENSORS
-from nas.extract.config import copy_modeling, described, is_plain_bert
+from nas.checkpoint import TENSORS
+from nas.config import write_json
 from nas.extract.model import Model
-from nas.folder import TOKENIZER
 from results.errors import BadInputError
 from results.notation import format_architecture
 
 RECORD = "extracted.json"
 VERSION = 1
 """Of the record. 1: the first."""
-
-SETTINGS = "tokenizer_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +86,9 @@ def replaced(output: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write(model: Model, folder: Path, tokenizer: Path) -> None:
-    """Weights, settings and tokeniser, for `nas.folder.read` and for transformers."""
-    from safetensors.numpy import save_file
-
-    save_file(model.tensors, folder / TENSORS, metadata={"format": "pt"})
-    _write_json(folder / CONFIG, described(model))
-    for name in TOKENIZER:
-        if (tokenizer / name).is_file():
-            shutil.copyfile(tokenizer / name, folder / name)
-    if not is_plain_bert(model.architecture):
-        copy_modeling(folder)
-        _name_tokenizer(folder, model.architecture.positions)
-
-
 def write_record(folder: Path, wanted: dict[str, Any], more: dict[str, Any]) -> None:
     """Say where a model comes from, so that every number got with it has its origin."""
-    _write_json(folder / RECORD, {"version": VERSION, **wanted, **more})
+    write_json(folder / RECORD, {"version": VERSION, **wanted, **more})
 
 
 def _put(scratch: Path, output: Path) -> None:
@@ -130,18 +113,3 @@ def _record(folder: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
         return {name: found.get(name) for name in wanted}
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def _name_tokenizer(folder: Path, positions: int) -> None:
-    """Say whose it is: transformers knows by the model's type, which is not BERT's here."""
-    path, settings = folder / SETTINGS, dict[str, Any]()
-    if path.is_file():
-        settings = json.loads(path.read_text("utf-8"))
-    if "tokenizer_class" not in settings:
-        settings |= {"tokenizer_class": "BertTokenizer"}
-        settings.setdefault("model_max_length", positions)
-        _write_json(path, settings)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

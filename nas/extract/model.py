@@ -1,11 +1,13 @@
 """One sub-model out of what a folder holds, its weights in memory of their own. Writes nothing."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.checkpoint import TENSORS
+from nas.config import config_of
 from nas.elastic import Cut, Rule
 from nas.folder import Saved
 from nas.network import OF_ENCODER, PREFIX, Head
@@ -42,6 +44,12 @@ class Model:
             before + name if name.startswith((*OF_ENCODER, POOLER)) else name: value
             for name, value in self.plain.items()
         }
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its settings, for transformers."""
+        pooler = f"{POOLER}.weight" in self.plain
+        return config_of(self.architecture, self.head, self.labels, pooler=pooler)
 
     @property
     def onnx_head(self) -> heads.Head | None:

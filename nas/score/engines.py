@@ -3,7 +3,7 @@
 What ONNX Runtime runs is made by the quantiser and the graph that are timed and exported.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -71,17 +71,34 @@ def sums(scheme: Scheme) -> str:
 
 
 def floats(network: Network) -> Ready:
-    """By torch, in float32, out of the memory of the supernet."""
+    """By torch, out of the memory of the supernet, where that is."""
+    device = next(network.parameters()).device
 
     def answer(batch: Batch) -> Floats:
-        ids, types = torch.from_numpy(batch.ids), torch.from_numpy(batch.types)
-        mask = None if batch.mask is None else torch.from_numpy(batch.mask)
+        ids, types = (torch.from_numpy(x).to(device) for x in (batch.ids, batch.types))
+        mask = None if batch.mask is None else torch.from_numpy(batch.mask).to(device)
         with torch.inference_mode():
-            found: Floats = network(ids, mask, types).numpy()
+            found: Floats = network(ids, mask, types).float().cpu().numpy()
         return found
 
     stored = shapes(network.architecture).values()
     return Ready(answer, 4 * sum(int(np.prod(shape)) for shape in stored))
+
+
+def outputs(answer: Answer, batches: Iterable[Batch], entries: int) -> list[Floats]:
+    """To each entry, in the order of the data; (T, outputs) may have room for more tokens.
+
+    Raises:
+        BadInputError: some are no numbers.
+    """
+    found = [np.zeros(0, np.float32)] * entries
+    for batch in batches:
+        several = answer(batch)
+        if not np.isfinite(several).all():
+            raise BadInputError("some outputs are no numbers: its weights are damaged")
+        for place, one in zip(batch.examples.tolist(), several, strict=True):
+            found[place] = one
+    return found
 
 
 def sliced(cut: Cut, weights: Mapping[str, Floats]) -> TensorWeights:

@@ -41,7 +41,10 @@ class Questions(Protocol):
 
     @property
     def encoded(self) -> Encoded:
-        """What a network reads; an example with a long text may be several entries."""
+        """What a network reads, and what it should say.
+
+        An example with a long text may be several entries.
+        """
 
     def judge(self, outputs: Sequence[Floats]) -> Judged:
         """Of an output to each entry: (classes,), () or (tokens or more, 2)."""
@@ -96,14 +99,17 @@ class _Labelled:
 
     def __init__(self, task: Task, split: Split, tokenizer: "Tokenizer", tokens: int) -> None:
         if not split.labels:
-            raise BadInputError(f"{task.name} has no labels there: nothing can be scored")
+            raise BadInputError(
+                f"{task.name} has no labels there: nothing can be learned or scored"
+            )
         kind = np.int64 if task.kind == "classes" else np.float32
-        self._task = task
-        self._labels: NDArray[Any] = np.array(split.labels, kind)
-        self.encoded = encode(tokenizer, split.texts, split.pairs, most_tokens=tokens)
+        self._task, labels = task, np.array(split.labels, kind)
+        self.encoded = encode(
+            tokenizer, split.texts, split.pairs, most_tokens=tokens, targets=labels
+        )
 
     def judge(self, outputs: Sequence[Floats]) -> Judged:
-        found, labels = np.stack(outputs), self._labels
+        found, labels = np.stack(outputs), self.encoded.targets
         metrics = evaluate(self._task.metrics, found, labels)
         if self._task.kind == "classes":
             rows = np.arange(len(labels))
@@ -119,7 +125,9 @@ class _Spans:
 
     def __init__(self, task: Task, split: Split, tokenizer: "Tokenizer", tokens: int) -> None:
         if not split.answers:
-            raise BadInputError(f"{task.name} has no answers there: nothing can be scored")
+            raise BadInputError(
+                f"{task.name} has no answers there: nothing can be learned or scored"
+            )
         shared, question = min(STRIDE, tokens // 3), min(QUESTION, tokens // 6)
         found = windows(tokenizer, split, tokens=tokens, stride=shared, question=question)
         self._task, self._split, self.windows = task, split, found
@@ -153,5 +161,5 @@ def _joined(found: Windows) -> Encoded:
         ids=np.concatenate(found.ids),
         types=np.concatenate(found.types),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        targets=np.zeros(0, np.int64),
+        targets=np.stack([found.starts, found.ends], axis=1).astype(np.int64),
     )

@@ -10,9 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nas.checkpoint import TENSORS
 from nas.data.batches import Batch
@@ -145,7 +143,9 @@ class Scorer:
         began = time.perf_counter()
         with _told(cut.sub, scheme), _threads(self.options.threads) as threads:
             ready = self._ready(cut, scheme, threads)
-            outputs = self._outputs(ready.answer, alone=engines.alone(scheme))
+            data = self._questions.encoded
+            batches = unpadded(data, 1) if engines.alone(scheme) else self._batches
+            outputs = engines.outputs(ready.answer, batches, len(data))
             judged = self._questions.judge(outputs)
         score = Score(
             id=row,
@@ -181,18 +181,6 @@ class Scorer:
         text = self._calibration[0] if scheme.calibrated else []
         found = engines.calibrated(cut.sub, scheme, weights, text)
         return engines.quantised(network, scheme, weights, found, threads)
-
-    def _outputs(self, answer: engines.Answer, *, alone: bool) -> list[NDArray[np.float32]]:
-        """To each entry, in the order of the data."""
-        data = self._questions.encoded
-        found = [np.zeros(0, np.float32)] * len(data)
-        for batch in unpadded(data, 1) if alone else self._batches:
-            several = answer(batch)
-            if not np.isfinite(several).all():
-                raise BadInputError("some outputs are no numbers: its weights are damaged")
-            for place, one in zip(batch.examples.tolist(), several, strict=True):
-                found[place] = one
-        return found
 
     @cached_property
     def source(self) -> str:

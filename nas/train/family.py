@@ -1,4 +1,4 @@
-"""Whom a step of pretraining trains: one network, or sub-models of it. Knows no data and no loss.
+"""Whom a step trains: one network, or sub-models of it. Knows no data and no loss.
 
 `sandwich`: the largest, the smallest and some random sub-models (Yu and Huang, ICCV 2019); `one`:
 a random one, as AutoTinyBERT (Yin et al., ACL 2021); `none`: the network as it is.
@@ -6,20 +6,28 @@ a random one, as AutoTinyBERT (Yin et al., ACL 2021); `none`: the network as it 
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nas.elastic import Rule
 from nas.folder import write
 from nas.importance import by_magnitude, reorder
 from nas.network import Network
-from nas.space import SearchSpace, load_space
+from nas.space import SearchSpace
 from nas.supernet import Supernet
 from nas.train.moment import Moment, generator
-from nas.train.sandwich import WATCHED, balanced
 from results.architecture import Architecture
 from results.errors import BadInputError
+
+CANDIDATES = 64
+"""Random architectures among which the one nearest to the wanted size is taken: of 16 small ones
+come half as often, 256 take 11 ms."""
+
+WATCHED = 4
+"""Random sub-models that are evaluated beside the largest and the smallest."""
 
 _KNOWN = {"slicing": ("importance", "per-head", "prefix"), "sampling": ("sandwich", "one", "none")}
 
@@ -28,23 +36,26 @@ _KNOWN = {"slicing": ("importance", "per-head", "prefix"), "sampling": ("sandwic
 class Options:
     """What kind of supernet it becomes, or none."""
 
-    space: str = ""
-    """Built-in search space, or a YAML file; empty where there is none."""
+    space: SearchSpace | None = None
+    """Whose members are trained; None where the network is trained alone."""
     slicing: str = "importance"
-    """`importance` (by the norms of the weights), `per-head` or `prefix`."""
+    """`importance` (what is kept are the most important parts), `per-head` or `prefix`."""
     depth: str = "first"
     """`first` or `spread`."""
     sampling: str = "none"
     """`sandwich`, `one` or `none`."""
     randoms: int = 2
     """Random sub-models beside the largest and the smallest."""
+    largest_every: int = 1
+    """Steps from one in which the largest is trained to the next. It costs as much as all others
+    together; where it begins as the teacher, it needs no more than to be kept there."""
 
     def __post_init__(self) -> None:
         for name, values in _KNOWN.items():
             if getattr(self, name) not in values:
                 message = f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}"
                 raise BadInputError(message)
-        if self.sampling != "none" and not self.space:
+        if self.sampling != "none" and self.space is None:
             message = f"--sampling {self.sampling} trains sub-models of a space: name a --space"
             raise BadInputError(message)
 
@@ -54,19 +65,23 @@ class Options:
         heads = "prefix" if self.slicing == "prefix" else "per-head"
         return Rule(heads, self.depth)  # type: ignore[arg-type]  # checked there
 
-    def space_of(self, network: Architecture) -> SearchSpace:
-        """The space, with a network's tables: its words, positions and types."""
+    def space_in(self, network: Architecture) -> SearchSpace:
+        """The space, with a network's tables: its words, positions and types.
+
+        Raises:
+            BadInputError: there is none.
+        """
+        if self.space is None:
+            raise BadInputError("sub-models are those of a space: name a --space")
         return replace(
-            load_space(self.space),
-            vocab=network.vocab,
-            positions=network.positions,
-            types=network.types,
+            self.space, vocab=network.vocab, positions=network.positions, types=network.types
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """By name, to be written down; with what the space holds, as a file may change."""
-        grid = load_space(self.space).grid if self.space else {}
-        return asdict(self) | {"grid": grid}
+        """By name, to be written down."""
+        names = ("slicing", "depth", "sampling", "randoms", "largest_every")
+        space = None if self.space is None else self.space.fields
+        return {"space": space} | {name: getattr(self, name) for name in names}
 
 
 class Family:
@@ -94,7 +109,7 @@ class Family:
             return
         self.rule = rule or options.rule
         self._supernet = Supernet(network, self.rule)
-        space = self.space = options.space_of(network.architecture)
+        space = self.space = options.space_in(network.architecture)
         rng = generator(seed, "watched")
         self.watched = {"largest": space.largest, "smallest": space.smallest}
         self.watched |= {f"random {i + 1}": balanced(space, rng) for i in range(WATCHED)}
@@ -115,19 +130,29 @@ class Family:
                 with suppress(ValueError):  # no width can be divided by so many
                     yield replace(self.space, depth=(depth,), heads=(heads,)).smallest
 
+    def layers(self, sub: Architecture) -> tuple[int, ...]:
+        """Which layers of the whole network are a sub-model's, counted from 0."""
+        whole = self.network.architecture.depth
+        return tuple(range(whole)) if self.rule is None else self.rule.layers(sub.depth, whole)
+
     def drawn(self, moment: Moment) -> dict[str, Architecture]:
-        """By name of its loss, whom this step trains; the largest comes first in a sandwich."""
+        """By name of its loss, whom this step trains; the largest, if it is there, comes first."""
         if self._supernet is None:
             return {"loss": self.network.architecture}
         rng, space = moment.of_step("sub-models"), self.space
         if self.options.sampling == "one":
             return {"loss": space.sample(rng)}
         randoms = {f"random {i + 1}": balanced(space, rng) for i in range(self.options.randoms)}
-        return {"largest": space.largest, "smallest": space.smallest, **randoms}
+        due = moment.step % self.options.largest_every == 0
+        largest = {"largest": space.largest} if due else {}
+        return {**largest, "smallest": space.smallest, **randoms}
 
-    def keep(self, folder: Path, tokenizer: Path) -> None:
+    def keep(self, folder: Path, tokenizer: Path, labels: tuple[str, ...] = ()) -> None:
         """Write the network as it is now."""
-        write(self.network, folder, tokenizer=tokenizer, rule=self.rule, space=self.options.space)
+        space = None if self._supernet is None else self.space
+        write(
+            self.network, folder, tokenizer=tokenizer, labels=labels, rule=self.rule, space=space
+        )
 
 
 def told(losses: dict[str, float]) -> dict[str, float]:
@@ -135,7 +160,15 @@ def told(losses: dict[str, float]) -> dict[str, float]:
     if "loss" in losses:
         return losses
     mean = sum(losses.values()) / len(losses)
-    return {"largest": losses["largest"], "smallest": losses["smallest"], "all": mean}
+    return {n: x for n, x in losses.items() if not n.startswith("random")} | {"all": mean}
+
+
+def balanced(space: SearchSpace, rng: np.random.Generator) -> Architecture:
+    """A random architecture, small ones as often as large ones by the logarithm of their work."""
+    low, high = (np.log(a.macs(128)) for a in (space.smallest, space.largest))
+    wanted = rng.uniform(low, high)
+    found = [space.sample(rng) for _ in range(CANDIDATES)]
+    return min(found, key=lambda a: abs(np.log(a.macs(128)) - wanted))
 
 
 def by_importance(network: Network, options: Options) -> None:

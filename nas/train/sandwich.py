@@ -1,4 +1,4 @@
-"""Training all sub-models of a supernet at once. Knows no file and no optimiser.
+"""Teaching a task to all sub-models of a supernet at once. Knows no file and no optimiser.
 
 The sandwich rule and in-place distillation are Yu and Huang's ("Universally Slimmable Networks and
 Improved Training Techniques", ICCV 2019; BigNAS, ECCV 2020): every step trains the largest, the
@@ -16,67 +16,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.data import metrics
 from nas.data.task import Task
-from nas.data.tokens import Ints, tokenizer_of
-from nas.elastic import Rule
+from nas.data.tokens import Ints
 from nas.encoder import Trace
-from nas.folder import read, write
+from nas.folder import read
 from nas.importance import importance, reorder
 from nas.network import Network
-from nas.space import SearchSpace, load_space
-from nas.supernet import Supernet, backward
+from nas.score.fit import require_head
+from nas.supernet import backward
+from nas.train.family import Family, Options, told
 from nas.train.moment import Moment, generator
 from nas.train.recipe import Recipe
-from nas.train.task import Floats, Lesson, distance, lesson, loss_of, outputs_of, tensors
+from nas.train.task import Answers, Lesson, distance, lesson, loss_of, tensors
 from nas.train.world import World
 from results.architecture import Architecture
 from results.errors import BadInputError
 
-CANDIDATES = 16
-"""Random architectures among which the one nearest to the wanted size is taken."""
-
 SEEN = 512
 """Training examples by which the importance of parts is judged."""
 
-WATCHED = 4
-"""Random sub-models that are evaluated beside the largest and the smallest."""
-
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What kind of supernet it becomes."""
+class Teaching:
+    """What sub-models take from a teacher."""
 
-    space: str = "minilm"
-    """Built-in search space, or a YAML file."""
-    slicing: str = "importance"
-    """`importance`, `per-head` or `prefix`."""
-    depth: str = "spread"
-    """`first` or `spread`; spread, so that a layer's output always means the same."""
-    sampling: str = "sandwich"
-    """`sandwich`, or `one` random sub-model a step (AutoTinyBERT)."""
-    randoms: int = 2
-    """Random sub-models beside the largest and the smallest."""
+    by: str = "teacher"
+    """Whose answers are learned: the `teacher`'s, or the `largest` sub-model's (in place)."""
     trust: float = 1.0
-    """Weight of the teacher's answers; the labels have the rest."""
+    """Weight of these answers; the labels have the rest."""
     hints: float = 1.0
     """Weight of the distance of hidden states from the teacher's, layer by kept layer."""
-    largest_every: int = 3
-    """Steps from one in which the largest is trained to the next. It costs as much as all others
-    together; where it begins as the teacher, it needs no more than to be kept there."""
 
     def __post_init__(self) -> None:
-        known = {"slicing": ("importance", "per-head", "prefix"), "sampling": ("sandwich", "one")}
-        for name, values in known.items():
-            if getattr(self, name) not in values:
-                message = f"{name} must be one of {', '.join(values)}, not {getattr(self, name)!r}"
-                raise BadInputError(message)
-
-    @property
-    def rule(self) -> Rule:
-        """How sub-models are cut."""
-        heads = "prefix" if self.slicing == "prefix" else "per-head"
-        return Rule(heads, self.depth)  # type: ignore[arg-type]  # checked there
+        if self.by not in ("teacher", "largest"):
+            raise BadInputError(f"by must be teacher or largest, not {self.by!r}")
 
     def as_dict(self) -> dict[str, Any]:
         """By name, to be written down."""
@@ -88,88 +61,79 @@ class Sandwich:
 
     def __init__(
         self,
-        supernet: Supernet,
+        family: Family,
         lesson: Lesson,
-        options: Options,
         *,
-        answers: Floats | None = None,
+        teaching: Teaching | None = None,
+        answers: Answers | None = None,
         teacher: Network | None = None,
-        seed: int = 0,
     ) -> None:
         """Take a supernet and what its sub-models shall learn.
 
         Args:
-            supernet: with the head of the task.
+            family: a supernet with the head of the task.
             lesson: the task.
-            options: how sub-models are drawn and taught.
-            answers: (examples, outputs): a teacher's; the largest sub-model teaches where None.
+            teaching: how much is taken from a teacher.
+            answers: a teacher's to what is learned from; the largest sub-model teaches where None.
             teacher: a copy of what the supernet began as, for hints.
-            seed: of the sub-models that are evaluated.
+
+        Raises:
+            BadInputError: the largest shall teach, and is not there in some steps.
         """
-        self.supernet, self.lesson, self.options = supernet, lesson, options
-        self._teacher = teacher
-        self.space = load_space(options.space)
-        self._answers = None if answers is None else torch.from_numpy(answers)
-        rng = generator(seed, "watched")
-        self.watched = [self.space.largest, self.space.smallest]
-        self.watched += [balanced(self.space, rng) for _ in range(WATCHED)]
+        self.family, self.lesson, self.teaching = family, lesson, teaching or Teaching()
+        self._answers, self.teacher = answers, teacher
+        options = family.options
         if answers is None and options.sampling == "sandwich" and options.largest_every > 1:
-            raise BadInputError("without a teacher the largest teaches: train it in every step")
-        for sub in self.watched:
-            supernet.at(sub)  # says now what does not fit
+            message = (
+                "where the largest teaches it is trained in every step: add --largest-every 1"
+            )
+            raise BadInputError(message)
 
     @property
     def network(self) -> Network:
         """The supernet's parameters."""
-        return self.supernet.network
+        return self.family.network
 
     @property
     def lengths(self) -> Ints:
         """(examples,): tokens of each."""
-        return self.lesson.train.lengths
+        return self.lesson.train.encoded.lengths
 
     def learn(self, examples: NDArray[np.int64], moment: Moment, share: float) -> dict[str, float]:
         """One batch, through several sub-models."""
         self.network.train()
         device = next(self.network.parameters()).device
-        inputs, targets = tensors(self.lesson.train, examples, device)
-        if self.options.sampling == "one":
-            loss = loss_of(self.supernet.at(self._drawn(moment)[0])(*inputs), targets)
-            backward(loss * share)
-            return {"loss": loss.item()}
-        soft = None
-        if self._answers is not None:
-            soft = self._answers[torch.from_numpy(examples)].to(device)
-        subs, losses = self._drawn(moment), []
-        shown = self._shown(inputs)
-        for sub in subs:
+        inputs, targets = tensors(self.lesson.train.encoded, examples, device)
+        subs, losses = self.family.drawn(moment), dict[str, float]()
+        shown, soft = self._shown(inputs), None
+        for name, sub in subs.items():
             trace = None if shown is None else Trace(attention=False)
-            outputs = self.supernet.at(sub)(*inputs, trace)
+            outputs = self.family.at(sub)(*inputs, trace)
+            if soft is None and self._answers is not None:
+                soft = self._answers.at(examples, outputs)
             loss = self._loss(outputs, targets, soft)
             if trace is not None and shown is not None:
-                loss = loss + self.options.hints * self._missed(sub, trace, shown, inputs[1])
-            if soft is None:
+                loss = loss + self.teaching.hints * self._missed(sub, trace, shown, inputs[1])
+            if soft is None:  # it was the largest, which teaches the others
                 soft = outputs.detach()
             backward(loss * (share / len(subs)))
-            losses.append(loss.item())
-        named = {"largest": self.space.largest, "smallest": self.space.smallest}
-        found = dict(zip(subs, losses, strict=True))
-        return {n: found[sub] for n, sub in named.items() if sub in found}
+            losses[name] = loss.item()
+        return told(losses)
 
     def _loss(self, outputs: Tensor, targets: Tensor, soft: Tensor | None) -> Tensor:
-        if soft is None:  # the largest, which teaches the others
+        if soft is None:
             return loss_of(outputs, targets)
-        trust = self.options.trust
+        trust = self.teaching.trust
         taught = distance(outputs, soft)
         return taught if trust == 1 else trust * taught + (1 - trust) * loss_of(outputs, targets)
 
     @torch.no_grad()
     def _shown(self, inputs: tuple[Tensor, Tensor | None, Tensor]) -> Trace | None:
         """The teacher's hidden states."""
-        if self._teacher is None:
+        if self.teacher is None:
             return None
         trace = Trace(attention=False)
-        self._teacher(*inputs, trace)
+        self.teacher(*inputs, trace)
         return trace
 
     def _missed(self, sub: Architecture, mine: Trace, shown: Trace, mask: Tensor | None) -> Tensor:
@@ -178,8 +142,7 @@ class Sandwich:
         A layer learns from the teacher's layer that it is a part of (TinyBERT's eq. 8 without the
         matrix: the columns are the teacher's own).
         """
-        layers = self.supernet.rule.layers(sub.depth, self.supernet.architecture.depth)
-        places = [0, *(i + 1 for i in layers)]
+        places = [0, *(i + 1 for i in self.family.layers(sub))]
         total = mine.hidden[0].new_zeros(())
         for x, place in zip(mine.hidden, places, strict=True):
             y = shown.hidden[place][..., : sub.hidden]
@@ -189,41 +152,33 @@ class Sandwich:
             total = total + missed.mean() / y.square().mean()
         return total / len(places)
 
-    def _drawn(self, moment: Moment) -> list[Architecture]:
-        rng, space = moment.of_step("sub-models"), self.space
-        if self.options.sampling == "one":
-            return [space.sample(rng)]
-        randoms = [balanced(space, rng) for _ in range(self.options.randoms)]
-        largest = [space.largest] if moment.step % self.options.largest_every == 0 else []
-        return [*largest, space.smallest, *randoms]
-
     def evaluate(self) -> dict[str, float]:
         """Mean of the task's first metric over some sub-models, and each one's."""
-        dev, name = self.lesson.dev, self.lesson.task.metrics[0]
-        found = []
-        for sub in self.watched:
-            outputs = outputs_of(self.supernet.at(sub), dev)
-            found.append(metrics.evaluate((name,), outputs, dev.targets)[name])
+        name = self.lesson.task.metrics[0]
+        found = {
+            who: self.lesson.score(self.family.at(sub))[name]
+            for who, sub in self.family.watched.items()
+        }
         self.network.train()
-        scores = {"mean": sum(found) / len(found), "largest": found[0], "smallest": found[1]}
-        return scores | {f"random {i + 1}": x for i, x in enumerate(found[2:])}
+        return {"mean": sum(found.values()) / len(found), **found}
 
     def keep(self, folder: Path) -> None:
         """Write the supernet as it is now."""
-        write(
-            self.network,
-            folder,
-            tokenizer=self.lesson.tokenizer,
-            labels=self.lesson.task.labels,
-            rule=self.supernet.rule,
-            space=self.options.space,
-        )
+        self.family.keep(folder, self.lesson.tokenizer, self.lesson.task.labels)
 
 
 def sandwich(
-    task: Task, teacher: Path, options: Options, recipe: Recipe, world: World
+    task: Task,
+    teacher: Path,
+    options: Options,
+    recipe: Recipe,
+    world: World,
+    *,
+    teaching: Teaching | None = None,
 ) -> Sandwich:
     """A supernet that begins as a teacher, its parts in the order of their importance.
+
+    With `sampling="one"` it learns from the labels alone, as AutoTinyBERT's.
 
     Args:
         task: what is learned.
@@ -231,47 +186,34 @@ def sandwich(
         options: what kind of supernet it becomes.
         recipe: how it will be trained.
         world: where.
+        teaching: how much is taken from the teacher.
 
     Raises:
         BadInputError: the teacher knows another task, or is smaller than the search space.
     """
-    saved = read(teacher)
-    most = min(recipe.tokens, saved.architecture.positions)
-    learned = lesson(task, tokenizer_of(teacher), teacher, most)
-    if saved.head != learned.head or saved.labels != task.labels:
-        message = (
-            f"{teacher} is no teacher of {task.name}, its head has the labels "
-            f"{', '.join(saved.labels) or 'of nothing'}: run nas train teacher --task {task.name}"
-        )
-        raise BadInputError(message)
+    saved, teaching = read(teacher), teaching or Teaching()
+    require_head(saved, task)
+    learned = lesson(task, teacher, min(recipe.tokens, saved.architecture.positions))
     network = saved.network(dropout=0.0)
-    answers = None
-    if options.sampling == "sandwich":
+    answers = frozen = None
+    taught = options.sampling == "sandwich"
+    if taught and teaching.by == "teacher":
         with world.products():
-            answers = outputs_of(network.to(world.device), learned.train)
+            answers = Answers(network.to(world.device), learned.train.encoded)
         network = network.to("cpu")
     if options.slicing == "importance":
         reorder(network, importance(network, _sample(learned, recipe.seed), loss_of))
     network.dropout = network.encoder.dropout = recipe.dropout
-    frozen = None
-    if options.hints and options.sampling == "sandwich":
+    if taught and teaching.hints:
         frozen = copy.deepcopy(network).requires_grad_(requires_grad=False).to(world.device).eval()
-    supernet = Supernet(network.to(world.device), options.rule)
-    return Sandwich(supernet, learned, options, answers=answers, teacher=frozen, seed=recipe.seed)
+    family = Family(network.to(world.device), options, seed=recipe.seed)
+    return Sandwich(family, learned, teaching=teaching, answers=answers, teacher=frozen)
 
 
 def _sample(learned: Lesson, seed: int) -> Iterator[tuple[Tensor, Tensor | None, Tensor, Tensor]]:
     """Training examples to see importance by."""
-    rng = generator(seed, "importance")
-    chosen = rng.permutation(len(learned.train))[:SEEN]
+    data, rng = learned.train.encoded, generator(seed, "importance")
+    chosen = rng.permutation(len(data))[:SEEN]
     for start in range(0, len(chosen), 32):
-        inputs, targets = tensors(learned.train, chosen[start : start + 32], torch.device("cpu"))
+        inputs, targets = tensors(data, chosen[start : start + 32], torch.device("cpu"))
         yield (*inputs, targets)
-
-
-def balanced(space: SearchSpace, rng: np.random.Generator) -> Architecture:
-    """A random architecture, small ones as often as large ones by the logarithm of their work."""
-    low, high = (np.log(a.macs(128)) for a in (space.smallest, space.largest))
-    wanted = rng.uniform(low, high)
-    found = [space.sample(rng) for _ in range(CANDIDATES)]
-    return min(found, key=lambda a: abs(np.log(a.macs(128)) - wanted))

@@ -52,8 +52,7 @@ class Start:
         if self.saved is None:
             network = Network(self.architecture, head, dropout=recipe.dropout)
         else:
-            known = self.saved.head == head
-            network = self.saved.network(None if known else head, dropout=recipe.dropout)
+            network = self.saved.network(head, dropout=recipe.dropout)
             if self.rule is None:
                 by_importance(network, options)
         return Family(network.to(world.device), options, rule=self.rule, seed=recipe.seed)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,23 +9,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nas.data import metrics
-from nas.data.batches import gather, in_order
-from nas.data.task import DEV, TRAIN, Split, Task
-from nas.data.tokens import Encoded, Ints, encode
+from nas.data.batches import gather
+from nas.data.task import DEV, TRAIN, Task
+from nas.data.tokens import Encoded, Ints, tokenizer_of
 from nas.folder import write
 from nas.network import Head, Network
+from nas.score.engines import Floats, floats, outputs
+from nas.score.fit import split_of
+from nas.score.questions import Questions, batches, questions_of
 from nas.supernet import backward, with_gradients
 from nas.train.moment import Moment
-from results.errors import BadInputError
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 SCORED_TOKENS = 4096
 """Tokens scored at once: enough to fill the cores, little enough for their caches."""
 
-Floats = NDArray[np.float32]
+NEVER = -1e9
+"""A logit of what is not so."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,30 +32,57 @@ class Lesson:
     """A task's examples as a network reads them."""
 
     task: Task
-    train: Encoded
-    dev: Encoded
+    train: Questions
+    dev: Questions
     tokenizer: Path
     """Folder with the tokeniser's files."""
 
     @property
     def head(self) -> Head:
         """The head that a network needs for it."""
-        return Head(self.task.kind, len(self.task.labels) if self.task.kind == "classes" else 1)
+        kind = self.task.kind
+        outputs = {"classes": len(self.task.labels), "score": 1, "span": 2}
+        return Head(kind, outputs[kind])
+
+    def score(self, network: Network) -> dict[str, float]:
+        """The task's metrics on the dev split."""
+        return self.dev.judge(outputs_of(network, self.dev.encoded)).metrics
 
 
-def lesson(task: Task, words: "Tokenizer", folder: Path, tokens: int) -> Lesson:
-    """Tokenise what is learned from and what is chosen by; the test split is not looked at."""
-    if task.kind == "span":
-        raise BadInputError(f"{task.name}: answers in texts cannot be trained on yet")
-    train, dev = (encoded(task.splits[name], words, tokens) for name in (TRAIN, DEV))
-    return Lesson(task, train, dev, folder)
+def lesson(task: Task, model: Path, tokens: int) -> Lesson:
+    """Tokenise what is learned from and what is chosen by; the test split is not looked at.
+
+    Args:
+        task: what is learned.
+        model: folder with the tokeniser.
+        tokens: texts are cut after so many, or read in windows of so many.
+
+    Raises:
+        BadInputError: a split is missing or empty, or has no labels.
+    """
+    words = tokenizer_of(model)
+    train, dev = (questions_of(task, split_of(task, name), words, tokens) for name in (TRAIN, DEV))
+    return Lesson(task, train, dev, model)
 
 
-def encoded(split: Split, words: "Tokenizer", tokens: int) -> Encoded:
-    """A split with its labels as targets."""
-    whole = all(isinstance(label, int) for label in split.labels)
-    targets: NDArray[Any] = np.array(split.labels, np.int64 if whole else np.float32)
-    return encode(words, split.texts, split.pairs, most_tokens=tokens, targets=targets)
+class Answers:
+    """What a teacher says to every entry of some data."""
+
+    def __init__(self, teacher: Network, data: Encoded) -> None:
+        """Ask it."""
+        outputs = outputs_of(teacher, data)
+        self._ragged = outputs[0].ndim > 1
+        self._outputs = outputs if self._ragged else [np.stack(outputs)]
+        self._lengths = data.lengths
+
+    def at(self, examples: NDArray[np.int64], like: Tensor) -> Tensor:
+        """Of a batch, in the shape of a student's outputs; no answer is at a padded token."""
+        if not self._ragged:
+            return torch.from_numpy(self._outputs[0][examples]).to(like.device)
+        found = np.full(like.shape, NEVER, np.float32)
+        for row, i in enumerate(examples.tolist()):
+            found[row, : self._lengths[i]] = self._outputs[i][: self._lengths[i]]
+        return torch.from_numpy(found).to(like.device)
 
 
 class Labelled:
@@ -68,7 +93,7 @@ class Labelled:
         network: Network,
         lesson: Lesson,
         *,
-        answers: Floats | None = None,
+        answers: Answers | None = None,
         trust: float = 0.5,
     ) -> None:
         """Take a network and what it shall learn.
@@ -76,36 +101,35 @@ class Labelled:
         Args:
             network: with the head of the task.
             lesson: the task.
-            answers: (examples, outputs): a teacher's, for each training example.
+            answers: a teacher's to what is learned from.
             trust: weight of the teacher's answers; the labels have the rest.
         """
         self.network, self.lesson = with_gradients(network), lesson
-        self._answers = None if answers is None else torch.from_numpy(answers)
+        self._answers = answers
         self._trust = trust if answers is not None else 0.0
 
     @property
     def lengths(self) -> Ints:
         """(examples,): tokens of each."""
-        return self.lesson.train.lengths
+        return self.lesson.train.encoded.lengths
 
     def learn(self, examples: NDArray[np.int64], moment: Moment, share: float) -> dict[str, float]:
         """One batch."""
         del moment
         self.network.train()
         device = next(self.network.parameters()).device
-        inputs, targets = tensors(self.lesson.train, examples, device)
+        inputs, targets = tensors(self.lesson.train.encoded, examples, device)
         outputs = self.network(*inputs)
         loss = loss_of(outputs, targets)
         if self._answers is not None:
-            taught = distance(outputs, self._answers[torch.from_numpy(examples)].to(device))
+            taught = distance(outputs, self._answers.at(examples, outputs))
             loss = (1 - self._trust) * loss + self._trust * taught
         backward(loss * share)
         return {"loss": loss.item()}
 
     def evaluate(self) -> dict[str, float]:
         """The task's metrics on the dev split."""
-        found = outputs_of(self.network, self.lesson.dev)
-        return metrics.evaluate(self.lesson.task.metrics, found, self.lesson.dev.targets)
+        return self.lesson.score(self.network)
 
     def keep(self, folder: Path) -> None:
         """Write the network as it is now."""
@@ -124,8 +148,8 @@ def tensors(
 
 
 def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of class numbers, squared error of scores."""
-    if targets.dtype == torch.int64:
+    """Cross-entropy of classes, or of the tokens that start and end; squared error of scores."""
+    if targets.dtype == torch.int64:  # (B, classes) and (B,), or (B, T, 2) and (B, 2)
         return F.cross_entropy(outputs.float(), targets)
     return F.mse_loss(outputs.float(), targets)
 
@@ -133,26 +157,24 @@ def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
 def distance(outputs: Tensor, answers: Tensor) -> Tensor:
     """How far answers are from a teacher's; 0 where they agree.
 
-    The Kullback-Leibler divergence of the probabilities, or the squared error of scores.
+    The Kullback-Leibler divergence of the probabilities, of classes or of tokens, or the squared
+    error of scores.
     """
     if outputs.ndim == 1:
         return F.mse_loss(outputs.float(), answers)
-    logs = F.log_softmax(outputs.float(), -1)
-    return F.kl_div(logs, F.log_softmax(answers, -1), log_target=True, reduction="batchmean")
+    mine, theirs = (F.log_softmax(x.float(), 1) for x in (outputs, answers))
+    per_example = F.kl_div(mine, theirs, log_target=True, reduction="none").sum(1)
+    return per_example.mean()
 
 
-@torch.inference_mode()
-def outputs_of(network: Network, data: Encoded) -> Floats:
-    """(examples, outputs) of a network that is not in training, in the order of the data."""
+def outputs_of(network: Network, data: Encoded) -> list[Floats]:
+    """Of a network that is not in training, to each entry, in the order of the data.
+
+    Raises:
+        BadInputError: some are no numbers.
+    """
     was = network.training
     network.eval()
-    device = next(network.parameters()).device
-    found: Floats | None = None
-    for examples in in_order(data.lengths, SCORED_TOKENS):
-        inputs, _ = tensors(data, examples, device)
-        part = network(*inputs).float().cpu().numpy()
-        if found is None:
-            found = np.zeros((len(data), *part.shape[1:]), np.float32)
-        found[examples] = part
+    found = outputs(floats(network).answer, batches(data, SCORED_TOKENS), len(data))
     network.train(was)
-    return np.zeros((0,), np.float32) if found is None else found
+    return found

@@ -14,18 +14,19 @@ import numpy as np
 import torch
 from scipy.stats import bootstrap, kendalltau
 
-from nas.data import metrics, tasks
+from nas.data import tasks
 from nas.data.task import DEV, TEST, Split, Task
 from nas.data.tokens import tokenizer_of
 from nas.folder import read
 from nas.network import Network
-from nas.space import load_space
+from nas.score.questions import questions_of
 from nas.supernet import Supernet
+from nas.train.family import Options
 from nas.train.journal import Journal
 from nas.train.loop import RESULT, Loop
 from nas.train.recipe import Recipe
-from nas.train.sandwich import Options, Sandwich, sandwich
-from nas.train.task import Labelled, encoded, outputs_of
+from nas.train.sandwich import Sandwich, Teaching, sandwich
+from nas.train.task import Labelled, outputs_of
 from nas.train.world import world
 from results.architecture import Architecture
 
@@ -51,7 +52,7 @@ def trained_alone(begun: Sandwich, sub: Architecture, recipe: Recipe, folder: Pa
     """A sub-model cut from an untrained supernet, trained by the labels."""
     if not (folder / RESULT).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {n: v.copy() for n, v in begun.supernet.at(sub).weights().items()}
+        weights = {n: v.copy() for n, v in begun.family.at(sub).weights().items()}
         objective = Labelled(Network(sub, begun.network.head_kind, weights), begun.lesson)
         with world(recipe.precision) as here:
             Loop(objective, recipe, folder, here, Journal(folder, say=lambda _: None)).run()
@@ -73,17 +74,17 @@ def main() -> None:
     torch.set_num_threads(1)
     task = tasks.load(given.task, say=print)
     saved = read(Path(given.supernet))
-    space, supernet = load_space(saved.space), Supernet(saved.network(), saved.rule)
-    judged = encoded(both(task), tokenizer_of(Path(given.teacher)), 128)
+    space, supernet = saved.space, Supernet(saved.network(), saved.rule)
+    judged = questions_of(task, both(task), tokenizer_of(Path(given.teacher)), 128)
     recipe = Recipe(epochs=given.epochs, rate=given.rate, dropout=0.0, seed=given.seed)
-    options = Options(space=saved.space, depth=saved.rule.depth, hints=0.0)
+    options = Options(space, depth=saved.rule.depth, sampling="sandwich")
     with world(recipe.precision) as here:
-        begun = sandwich(task, Path(given.teacher), options, recipe, here)
+        begun = sandwich(
+            task, Path(given.teacher), options, recipe, here, teaching=Teaching(hints=0.0)
+        )
 
     def score(network: Network) -> float:
-        return metrics.evaluate(
-            task.metrics[:1], outputs_of(network, judged), judged.targets
-        )[task.metrics[0]]  # fmt: skip
+        return judged.judge(outputs_of(network, judged.encoded)).metrics[task.metrics[0]]
 
     inherited, alone = [], []
     subs = space.sample_unique(np.random.default_rng(given.seed), given.subs)
