@@ -295,6 +295,20 @@ def test_a_head_s_gate_is_the_gate_of_its_columns_together() -> None:
         assert found.heads[0][head] <= found.v[0][head].sum() + 1e-12
 
 
+def test_importance_adds_up_over_batches() -> None:
+    network, batches = lively(UNEVEN, HEADS[1]), list(data())
+
+    whole = importance(network, batches, F.cross_entropy)
+    apart = [importance(network, [batch], F.cross_entropy) for batch in batches]
+
+    np.testing.assert_allclose(whole.hidden, sum(one.hidden for one in apart))
+    np.testing.assert_allclose(whole.pooled, sum(one.pooled for one in apart))
+    for name in ("heads", "qk", "v", "ffn"):
+        for layer, found in enumerate(getattr(whole, name)):
+            expected = sum(getattr(one, name)[layer] for one in apart)
+            np.testing.assert_allclose(found, expected, err_msg=name)
+
+
 def test_measuring_leaves_the_network_as_it_was() -> None:
     network = lively(UNEVEN, HEADS[1]).train()
     before = {name: value.copy() for name, value in network.weights().items()}

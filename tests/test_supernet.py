@@ -173,6 +173,20 @@ def test_what_was_forgotten_is_zero_and_the_views_still_look_at_it() -> None:
         np.testing.assert_allclose(value, once[name], atol=1e-12)
 
 
+def test_gradients_that_are_there_are_kept_and_added_to() -> None:
+    network = lively(LARGE, HEADS[1])
+    view = Supernet(network, Rule()).at(SQUAT)
+    backward(answered(view).square().mean())
+    once = {name: value.copy() for name, value in gradients(network).items()}
+
+    Supernet(network, Rule())
+    assert all(np.array_equal(value, once[n]) for n, value in gradients(network).items())
+    backward(answered(view).square().mean())
+
+    for name, value in gradients(network).items():
+        np.testing.assert_allclose(value, 2 * once[name], atol=1e-12)
+
+
 @pytest.mark.parametrize("sub", SUBS)
 def test_a_view_copies_nothing(sub: str) -> None:
     network = lively(LARGE, HEADS[4])
@@ -271,8 +285,9 @@ def test_a_view_computes_in_bfloat16_where_it_is_asked_to(sub: str) -> None:
     assert any(value.any() for value in gradients(network).values())
 
 
-def test_the_words_that_were_not_read_cost_a_backward_pass_nothing() -> None:
-    view = Supernet(lively(LARGE, HEADS[1]), Rule()).at(SQUAT)
+@pytest.mark.parametrize("sub", [SQUAT, LARGE], ids=str)
+def test_the_words_that_were_not_read_cost_a_backward_pass_nothing(sub: Architecture) -> None:
+    view = Supernet(lively(LARGE, HEADS[1]), Rule()).at(sub)
 
     (gradient,) = torch.autograd.grad(answered(view).sum(), view.encoder.embeddings.words.weight)
 
