@@ -5,6 +5,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,6 +67,7 @@ class Loop:
         self.objective, self.recipe, self.folder = objective, recipe, folder
         self.world, self.journal, self._clock = world, journal, clock
         self.optimiser = _optimiser(objective.network, recipe)
+        self._scaler = _scaler(world)
         batches = math.ceil(len(objective.lengths) / recipe.batch)
         self._together = world.size * recipe.accumulation
         self._per_epoch = math.ceil(batches / self._together)
@@ -115,7 +117,8 @@ class Loop:
             moment = Moment(self.recipe.seed, epoch, step, i)
             torch.manual_seed(int(moment.of_batch("torch").integers(1 << 62)))
             with self.world.products():
-                found = self.objective.learn(batches[i], moment, share)
+                scaled = share * self._scaler.get_scale()
+                found = self.objective.learn(batches[i], moment, scaled)
             tokens += int(self.objective.lengths[batches[i]].sum()) if mine else 0
             for name, value in found.items():
                 losses[name] = losses.get(name, 0.0) + value * share
@@ -125,13 +128,16 @@ class Loop:
     def _update(self, step: int, losses: dict[str, float], tokens: int) -> bool:
         network, rate = self.objective.network, rate_at(step, self.steps, self.recipe)
         self.world.sum_gradients(network)
+        self._scaler.unscale_(self.optimiser)
         most = self.recipe.clip or math.inf
         norm = nn.utils.clip_grad_norm_(network.parameters(), most)
-        if not math.isfinite(sum(losses.values()) + float(norm)):
+        overflows = self._scaler.is_enabled() and self._scaler.get_scale() > 1
+        if not math.isfinite(sum(losses.values()) + (0.0 if overflows else float(norm))):
             return False
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        self.optimiser.step()
+        self._scaler.step(self.optimiser)  # nothing, if float16 was too small for the gradients
+        self._scaler.update()
         if self.world.leads:
             self.journal.step(step + 1, self.steps, rate, losses, tokens)
         return True
@@ -166,11 +172,14 @@ class Loop:
         if self.world.leads:
             self.journal.flush()
             folder = self.folder / STATE
+            progress = replace(progress, scaler=self._scaler.state_dict())
             state.save(folder, self.objective.network, self.optimiser, progress)
 
     def _resumed(self) -> Progress:
         self.world.same_weights(self.objective.network)
         progress = state.load(self.folder / STATE, self.objective.network, self.optimiser)
+        if progress.scaler and self._scaler.is_enabled():
+            self._scaler.load_state_dict(dict(progress.scaler))
         if self.world.leads:
             self.journal.resume(progress.step)
         return progress
@@ -203,3 +212,13 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": plain, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
+
+
+def _scaler(world: World) -> torch.amp.GradScaler:
+    """Multiplies losses where products are float16, so that small gradients do not vanish.
+
+    Micikevicius et al., "Mixed Precision Training", ICLR 2018.
+    """
+    scaler = torch.amp.GradScaler(world.device.type, enabled=world.number == "fp16")
+    scaler.scale(torch.zeros((), device=world.device))  # makes its state
+    return scaler

@@ -7,9 +7,9 @@ whole: at any moment there is one that can be read.
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class Progress:
     best_step: int = 0
     seconds: float = 0.0
     """Spent on it in all sessions up to the last state."""
+    scaler: Mapping[str, float] = field(default_factory=dict)
+    """State of torch's gradient scaler; empty where there is none."""
 
 
 def save(
@@ -131,7 +133,8 @@ def _states(folder: Path) -> list[Path]:
 def _progress(facts: dict[str, Any]) -> Progress:
     best = -math.inf if facts["best"] is None else float(facts["best"])
     step, best_step = int(facts["step"]), int(facts["best_step"])
-    return Progress(step, best, best_step, float(facts["seconds"]))
+    scaler = {name: value + 0 for name, value in facts["scaler"].items()}  # numbers
+    return Progress(step, best, best_step, float(facts["seconds"]), scaler)
 
 
 def _require_shape(name: str, found: torch.Tensor, wanted: torch.Tensor) -> None:
