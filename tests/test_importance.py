@@ -241,6 +241,36 @@ def test_units_that_matter_come_before_those_that_do_not(way: str) -> None:
     assert ([6, 11] if way == "data" else [1, 6, 11]) == np.flatnonzero(found.qk[0]).tolist()
 
 
+@pytest.mark.parametrize("head", HEADS, ids=str)
+def test_magnitude_is_the_product_of_norms_and_for_hidden_the_sum_of_shares(
+    head: Head | None,
+) -> None:
+    network = lively(UNEVEN, head)
+    squares: dict[str, list[np.ndarray]] = {}
+    for name, weight in network.weights().items():
+        match = next((AXES[end] for end in AXES if end in name), (None, None))
+        layer = name.split("layer.")[1].split(".")[0] if "encoder.layer." in name else ""
+        for axis, units in enumerate(match):
+            if units is not None and weight.ndim == 2:
+                key = units if units in ("hidden", "pooled") else units + layer
+                squares.setdefault(key, []).append((weight**2).sum(axis=1 - axis))
+
+    found = by_magnitude(network)
+
+    shares = sum(x / x.sum() for x in squares.pop("hidden"))
+    np.testing.assert_allclose(found.hidden, shares, rtol=1e-9)
+    expected = {key: np.sqrt(np.prod(x, axis=0)) for key, x in squares.items()}
+    for i, x in enumerate(UNEVEN.layers):
+        np.testing.assert_allclose(found.ffn[i], expected[f"ffn{i}"], rtol=1e-9)
+        np.testing.assert_allclose(found.qk[i].ravel(), expected[f"qk{i}"], rtol=1e-9)
+        np.testing.assert_allclose(found.v[i].ravel(), expected[f"v{i}"], rtol=1e-9)
+        columns = expected[f"v{i}"].reshape(x.heads, x.head_width)
+        np.testing.assert_allclose(found.heads[i], np.sqrt((columns**2).sum(1)), rtol=1e-9)
+    assert (found.pooled is None) == ("pooled" not in expected)
+    if found.pooled is not None:
+        np.testing.assert_allclose(found.pooled, expected["pooled"], rtol=1e-9)
+
+
 @pytest.mark.parametrize("head", [Head("span", 2), Head("mlm", 30), None], ids=str)
 @pytest.mark.parametrize("way", ["data", "magnitude"])
 def test_hidden_dimensions_that_carry_nothing_come_last(head: Head | None, way: str) -> None:
