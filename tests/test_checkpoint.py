@@ -12,11 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
-from transformers import BertConfig, BertForMaskedLM, BertModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
+)
 
 from nas import checkpoint
 from nas.encoder import Encoder
-from results.architecture import Architecture
+from results.architecture import Architecture, Layer
 from results.errors import BadInputError
 from tests.written_bert import ARCHITECTURES, batch
 
@@ -80,6 +85,40 @@ def test_a_head_and_its_prefix_are_left_out(tmp_path: Path) -> None:
     assert ours.pooler is None
     assert not ours.training
     assert_close(ours(IDS), theirs.bert(IDS).last_hidden_state, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_classifier_says_what_transformers_says(tmp_path: Path) -> None:
+    config = BertConfig(50, 24, 2, 4, 48, max_position_embeddings=24, num_labels=5)
+    theirs = BertForSequenceClassification(config).eval()
+    for value in theirs.parameters():
+        value.normal_(std=0.3, generator=torch.Generator().manual_seed(value.numel()))
+    theirs.save_pretrained(tmp_path)
+
+    classifier = checkpoint.load_classifier(tmp_path)
+
+    assert classifier is not None
+    found = classifier(checkpoint.load(tmp_path)(IDS).numpy())
+    assert np.float32 == found.dtype
+    assert_close(torch.from_numpy(found), theirs(IDS).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_where_there_are_no_labels_there_is_no_classifier(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    save_file({f"bert.{name}": x for name, x in load_file(path).items()}, path)
+
+    assert checkpoint.load_classifier(folder) is None
+
+
+@pytest.mark.parametrize(
+    "layers", [(Layer(3, 24, 5), Layer(2, 8, 5)), (Layer(3, 12, 5), Layer(2, 12, 7))], ids=str
+)
+def test_only_some_sizes_may_differ(layers: tuple[Layer, ...], tmp_path: Path) -> None:
+    a = Architecture(24, layers, vocab=9, positions=7)
+
+    checkpoint.save(Encoder(a), tmp_path)
+
+    assert a == checkpoint.load(tmp_path).architecture
 
 
 def test_the_qkv_size_of_autotinybert_is_honoured(folder: Path) -> None:
