@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nas.extract.calibration import Text
 from nas.extract.extraction import Wish, extract
 from nas.extract.folder import origin_of
 from nas.folder import read
+from nas.predict import Predictor, Runner
 from results.errors import BadInputError
 from tests.made_networks import ALIKE, HEADS, LABELS, folder_of
 
@@ -144,6 +146,41 @@ def test_long_contexts_and_texts_are_read(
         sum(told(capsys, folders["classes"], long)[0]["probabilities"].values())
     )
     assert told(capsys, folders["classes"], "")
+
+
+@pytest.mark.parametrize("logits", [[900.0, 0, -900], [-9e4, -9e4, -9e4], [0.5, 0.25, 3]])
+def test_any_logits_make_probabilities(folders: dict[str, Path], logits: list[float]) -> None:
+    said = Runner("classes", LABELS, lambda *_: (np.array([logits], np.float32),))
+    predictor = Predictor(ALIKE, tokenizer_of(folders["classes"]), said)
+
+    found = predictor.probabilities("the cat")
+
+    expected = torch.tensor(logits, dtype=torch.float64).softmax(0)
+    assert list(LABELS) == list(found)
+    np.testing.assert_allclose(list(found.values()), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(("positions", "longest", "question"), [(24, 24, 6), (512, 384, 64)])
+def test_a_long_context_is_read_in_windows_that_overlap_and_a_long_question_is_cut(
+    folders: dict[str, Path], positions: int, longest: int, question: int
+) -> None:
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def run(ids: np.ndarray, types: np.ndarray) -> tuple[np.ndarray, ...]:
+        seen.append((ids[0], types[0]))
+        return tuple(np.zeros(ids.shape, np.float32) for _ in range(2))
+
+    tokenizer = tokenizer_of(folders["span"])
+    predictor = Predictor(replace(ALIKE, positions=positions), tokenizer, Runner("span", (), run))
+    predictor.answer("who " * 500, "cat dog " * 500)
+
+    cat, dog, who = (tokenizer.token_to_id(word) for word in ("cat", "dog", "who"))
+    assert longest == max(len(ids) for ids, _ in seen)
+    assert {question} == {int((ids == who).sum()) for ids, _ in seen}
+    read = [int(((ids == cat) | (ids == dog)).sum()) for ids, _ in seen]
+    assert 1000 == sum(read) - question * (len(read) - 1)  # neighbours share as many
+    assert all((types[ids == cat] == 1).all() for ids, types in seen)
+    assert all((types[ids == who] == 0).all() for ids, types in seen)
 
 
 @pytest.mark.parametrize("scheme", ["ptq", "int8-dynamic"])
