@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +231,7 @@ def test_other_settings_do_not_go_on_in_the_same_folder(text: Path, tmp_path: Pa
     assert "out was made with seed 0, not 1: choose another --output" in said
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.doc").touch()
+    (tmp_path / "mine" / ".hidden").touch()
     assert "mine is not empty" in generate(text, tmp_path / "mine", fails=True)
 
 
@@ -250,6 +252,32 @@ def test_what_failed_before_its_first_part_can_be_mended(text: Path, tmp_path: P
     assert "one.txt: there is no text to make a sequence of" in tried(*command, fails=True)
     one.write_text("ab cd ef\n\ngh ij\n", "utf-8")
     assert "2 documents, 2 sequences" in tried(*command)
+
+
+def test_a_folder_that_is_opened_again_is_as_it_was_left(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with PartWriter(out, SETTINGS, {"x": "1"}) as writer:
+        writer.add(made([1, 2, 3], [4, 5]))
+        (out / ".part-00007.parquet.half").write_bytes(b"torn")
+    with PartWriter(out, SETTINGS, {"x": "2"}) as writer:
+        assert (1, 5, False) == (len(writer.parts), writer.tokens, writer.complete)
+        assert not list(out.glob(".*.half"))
+        done = writer.finish()
+    with PartWriter(out, SETTINGS, {"x": "3"}) as writer:
+        assert writer.complete
+        assert done == writer.finish()
+
+    assert {"x": "2"} == done.made_by
+
+
+def test_a_part_of_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
+    for name, seed in (("one", 0), ("other", 1)):
+        with PartWriter(tmp_path / name, replace(SETTINGS, seed=seed), {}) as writer:
+            writer.add(made([1, 2, 3]))
+    (tmp_path / "other" / "part-00000.parquet").rename(tmp_path / "one" / "part-00001.parquet")
+
+    with pytest.raises(BadInputError, match=r"part-00001\.parquet was made with seed 1, not 0"):
+        PartWriter(tmp_path / "one", SETTINGS, {})
 
 
 def test_two_at_once_do_not_write_into_one_folder(tmp_path: Path) -> None:
@@ -273,10 +301,23 @@ def test_a_full_disk_is_a_sentence_and_what_is_there_stays(
             writer.add(made([1, 2, 3]))
     with PartWriter(tmp_path / "out", SETTINGS, {}) as writer:
         assert 1 == len(writer.parts)
+        monkeypatch.setattr(PartWriter, "_save", lambda *_, **__: full())
+        with pytest.raises(BadInputError, match=r"pretraining\.json \(No space left on device"):
+            writer.finish()
+
+
+def test_documents_that_nobody_told_are_not_counted(tmp_path: Path) -> None:
+    rows = made([1, 2], [3, 4], [5, 6])
+
+    with PartWriter(tmp_path / "out", SETTINGS, {}) as writer:
+        writer.add(replace(rows, documents=np.array([-1, -1, -1])))
+        writer.add(replace(rows, documents=np.array([4, 4, 9])))
+
+    assert [0, 2] == [part.documents for part in writer.parts]
 
 
 def test_rows_come_back_in_any_order(tmp_path: Path) -> None:
-    rows = [[9, 8, 7], [6, 5], [4, 3, 2, 1], [70_000, 1], [5, 5, 5]]
+    rows = [[9, 8, 7], [6, 5], [4, 3, 2, 1], [65_536, 1], [5, 5, 5]]
     with PartWriter(tmp_path / "out", SETTINGS, {"x": "1"}) as writer:
         writer.add(made(*rows[:2]))
         writer.add(made(*rows[2:]))
@@ -298,16 +339,45 @@ def test_rows_come_back_in_any_order(tmp_path: Path) -> None:
     assert 0 == len(data.rows([]))
 
 
+def test_long_data_has_its_own_segments_in_every_row(tmp_path: Path) -> None:
+    rows = [[n % 7] * 40 for n in range(1000)]
+    ends = np.arange(1000, dtype=np.int32) % 39 + 1
+    with PartWriter(tmp_path / "out", SETTINGS, {}) as writer:
+        writer.add(made())
+        writer.add(replace(made(*rows), boundaries=ends))
+        writer.finish()
+
+    found = Pretraining(tmp_path / "out").rows([999, 500, 3])
+
+    assert [*rows[999], *rows[500], *rows[3]] == found.ids.tolist()
+    types = [[0] * ends[n] + [1] * (40 - ends[n]) for n in (999, 500, 3)]
+    assert [i for row in types for i in row] == found.types.tolist()
+    nothing = Pretraining(tmp_path / "out" / "part-00000.parquet")
+    assert (0, 0, False) == (len(nothing), nothing.tokens, nothing.has_pairs)
+
+
 def test_what_a_part_holds_decides_its_digest(tmp_path: Path) -> None:
-    def digest(name: str, packed: Packed) -> str:
+    def digest(name: str, *parts: Packed) -> str:
         with PartWriter(tmp_path / name, SETTINGS, {}) as writer:
-            writer.add(packed)
+            for packed in parts:
+                writer.add(packed)
             return writer.finish().digest
 
-    same = digest("a", made([1, 2, 3], [4, 5, 6]))
+    rows, two = made([1, 2, 3], [4, 5, 6]), np.array([1, 2])
+    others = {
+        "lengths": made([1, 2, 3, 4], [5, 6]),
+        "ids": made([1, 2, 3], [4, 5, 7]),
+        "boundaries": replace(rows, boundaries=two.astype(np.int32)),
+        "next sentences": replace(rows, next_sentence=np.zeros(2, np.int8)),
+        "documents": replace(rows, documents=two.astype(np.int64)),
+    }
+
+    same = digest("a", rows)
     assert same == digest("b", made([1, 2, 3], [4, 5, 6]))
-    assert same != digest("c", made([1, 2, 3, 4], [5, 6]))
-    assert same != digest("d", made([1, 2, 3], [4, 5, 7]))
+    found = {same, *(digest(name, packed) for name, packed in others.items())}
+    assert 1 + len(others) == len(found)
+    one, other = made([1, 2]), made([3, 4])
+    assert digest("in order", one, other) != digest("turned round", other, one)
 
 
 def test_another_vocabulary_is_refused(text: Path, tmp_path: Path) -> None:
@@ -341,14 +411,60 @@ def test_damaged_files_are_told(tmp_path: Path) -> None:
     part.write_bytes(whole)
     for old, new, why in [
         ('"sequences": 500', '"sequences": 499', "does not hold what the manifest says"),
+        ('"tokens": 20000', '"tokens": 20001', "does not hold what the manifest says"),
         ('"complete"', "complete", "is damaged"),
         ('"format": 1', '"format": 2', "has format 2, and only 1"),
+        ('"format": 1', '"format": 0', "has format 0, and only 1"),
     ]:
         manifest.write_text(said.replace(old, new), "utf-8")
         with pytest.raises(BadInputError, match=why):
             Pretraining(out)
     with pytest.raises(BadInputError, match="there is no such folder"):
         Pretraining(tmp_path / "nothing")
+
+
+def test_a_bit_that_turned_over_is_told_or_changes_nothing(tmp_path: Path) -> None:
+    from pyarrow import parquet as pq
+
+    out = tmp_path / "out"
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 30_000, (100, 8)).tolist()
+    with PartWriter(out, SETTINGS, {}) as writer:
+        writer.add(made(*rows))
+        writer.finish()
+    part = out / "part-00000.parquet"
+    whole = part.read_bytes()
+    size = pq.ParquetFile(part).metadata.row_group(0).column(0).total_compressed_size
+    answers: list[list[int] | str] = []
+
+    for place in range(4, size, 37):
+        part.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        try:
+            answers.append(Pretraining(out).rows(range(100)).ids.tolist())
+        except BadInputError as error:
+            answers.append(str(error))
+
+    told = [answer for answer in answers if answer != [i for row in rows for i in row]]
+    assert all("part-00000.parquet is damaged" in answer for answer in told)
+    assert len(told) > 0.9 * len(answers)
+
+
+def test_a_part_that_lacks_something_is_damaged(tmp_path: Path) -> None:
+    from pyarrow import parquet as pq
+
+    out = tmp_path / "out"
+    with PartWriter(out, SETTINGS, {}) as writer:
+        writer.add(made([1, 2, 3]))
+        writer.finish()
+    part = out / "part-00000.parquet"
+    table = pq.read_table(part)
+
+    pq.write_table(table.drop_columns(["boundary"]), part)
+    with pytest.raises(BadInputError, match=r"part-00000\.parquet is damaged \(.*boundary"):
+        Pretraining(out)
+    pq.write_table(table.replace_schema_metadata({"subbert": "{}"}), part)
+    with pytest.raises(BadInputError, match=r"part-00000\.parquet is damaged \(.*settings"):
+        Pretraining(part)
 
 
 def test_a_foreign_parquet_file_is_refused(tmp_path: Path) -> None:
