@@ -9,6 +9,7 @@ from typing import Literal, NoReturn
 import torch
 from torch import distributed as dist
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nas.train.recipe import Precision
 from results.errors import BadInputError
@@ -136,11 +137,16 @@ def number_of(precision: Precision, device: torch.device) -> Number:
 
 @contextmanager
 def _cpu_bf16() -> Iterator[None]:
-    """OneDNN may round the factors of float32 products to bfloat16."""
+    """OneDNN may round the factors of float32 products to bfloat16.
+
+    Attention is written in products of all heads at once then: torch's flash kernel for CPUs asks
+    oneDNN for a product a head and block, which takes ten times as long for short texts.
+    """
     settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = settings.fp32_precision
     settings.fp32_precision = "bf16"
     try:
-        yield
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         settings.fp32_precision = before
