@@ -193,12 +193,13 @@ def test_a_slice_of_it_is_the_network_without_its_least_important_units(
     assert_close(made(*feed()), expected(*feed()), atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("a", [UNEVEN, Architecture(60, (Layer(2, 80, 90),), **SMALL)], ids=str)
 @pytest.mark.parametrize("head", HEADS, ids=str)
-def test_what_is_equally_important_stays_where_it_is(head: Head | None) -> None:
-    network = lively(UNEVEN, head)
+def test_what_is_equally_important_stays_where_it_is(head: Head | None, a: Architecture) -> None:
+    network = lively(a, head)
     before = {name: value.copy() for name, value in network.weights().items()}
 
-    reorder(network, alike(shuffled(UNEVEN, head, 0), 3.0))
+    reorder(network, alike(shuffled(a, head, 0), 3.0))
 
     for name, value in network.weights().items():
         assert np.array_equal(before[name], value), name
@@ -269,6 +270,14 @@ def test_magnitude_is_the_product_of_norms_and_for_hidden_the_sum_of_shares(
     assert (found.pooled is None) == ("pooled" not in expected)
     if found.pooled is not None:
         np.testing.assert_allclose(found.pooled, expected["pooled"], rtol=1e-9)
+
+
+def test_a_table_of_zeros_has_no_share() -> None:
+    network = lively(UNEVEN, None)
+    with torch.no_grad():
+        network.encoder.embeddings.types.weight.zero_()
+
+    assert np.isfinite(by_magnitude(network).hidden).all()
 
 
 @pytest.mark.parametrize("head", [Head("span", 2), Head("mlm", 30), None], ids=str)
@@ -377,3 +386,7 @@ def test_no_data_and_a_loss_that_is_no_number_are_refused() -> None:
     lost = importance(network, data(), lambda x, _: x.sum() * float("nan"))
     with pytest.raises(BadInputError, match="importance of hidden is not finite"):
         reorder(network, lost)
+    one = shuffled(UNEVEN, HEADS[1], 0)
+    one.ffn[1][3] = np.nan
+    with pytest.raises(BadInputError, match="importance of ffn1 is not finite"):
+        reorder(network, one)
