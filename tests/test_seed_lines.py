@@ -9,12 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from nas.cli import app
+from nas.data import seed_lines, seed_lines_in
 from nas.data.masking import Masking
 from nas.data.packing import FOLLOWS, ONE_SEGMENT, RANDOM, Packed, Packing
 from nas.data.pretraining import Pretraining
 from nas.data.seed_lines import Epoch, write_pairs, write_tokens
 from nas.data.seed_lines_in import read_pairs, read_tokens, seed_files
-from nas.data.vocabulary import Vocabulary
+from nas.data.vocabulary import Vocabulary, WordPieces
 from results.errors import BadInputError
 from tests.small_words import TOKENS, folder_of_words, small_words
 
@@ -76,6 +77,39 @@ def test_what_autotinybert_wrote_comes_back_in_order(words: Vocabulary, tmp_path
     assert {-1} == set(found[0].documents.tolist())
 
 
+def test_files_of_any_length_have_their_turns(words: Vocabulary, tmp_path: Path) -> None:
+    paths = []
+    for name, content in enumerate(("a", "bcd", "efg", "")):
+        paths.append(tmp_path / f"train_doc_tokens_ngrams_{name}.json")
+        paths[-1].write_text("".join(f'{{"tokens": ["{x}"]}}\n' for x in content), "utf-8")
+
+    (found,) = read_tokens(paths, words, 5)
+
+    assert list("abecfdg") == [TOKENS[i] for i in found.ids[1::3]]
+    assert [] == list(read_tokens(paths[3:], words, 5))
+    assert [] == list(read_pairs(paths[3], words, 5))
+    with pytest.raises(BadInputError, match=r"gone cannot be read: No such file"):
+        list(read_pairs(tmp_path / "gone", words, 5))
+
+
+@pytest.mark.parametrize("style", ["autotinybert", "tinybert"])
+def test_how_many_are_handed_on_together_does_not_matter(
+    words: Vocabulary, tmp_path: Path, style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = packed(words, style).first(40)
+    monkeypatch.setattr(seed_lines_in, "AT_ONCE", 5)
+    if style == "tinybert":
+        write_pairs(tmp_path, [data], words, Epoch(0, 0, Masking(0.5)), 24)
+        found = list(read_pairs(tmp_path / "epoch_0.json", words, 24))
+        assert [5] * 8 == [len(each) for each in found]
+    else:
+        write_tokens(tmp_path, [data], words)
+        found = list(read_tokens(seed_files(tmp_path)[1], words, 24))
+        assert [28, 12] == [len(each) for each in found]  # whole turns
+
+    assert joined([data]) == joined(found)
+
+
 def test_lines_that_the_seed_wrote_too_long_are_cut_and_empty_ones_left_out(
     words: Vocabulary, tmp_path: Path
 ) -> None:
@@ -123,6 +157,46 @@ def test_tinybert_gets_the_keys_it_reads(words: Vocabulary, tmp_path: Path) -> N
     )
     masks = [line["masked_lm_positions"] for line in found]
     assert masks[:7] != masks[7:14]  # the same sequences, as other rows
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_how_many_are_masked_at_once_does_not_matter(
+    words: Vocabulary, tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, epoch = packed(words, "tinybert"), Epoch(2, 5, Masking(0.3))
+    write_pairs(tmp_path / "whole", [data.first(7), data], words, epoch, 24)
+
+    monkeypatch.setattr(seed_lines, "ROWS", rows)
+    write_pairs(tmp_path / "by" / "rows", [data.first(7), data], words, epoch, 24)
+
+    assert lines(tmp_path / "whole" / "epoch_2.json") == lines(tmp_path / "by/rows/epoch_2.json")
+
+
+def test_seed_and_epoch_decide_what_is_masked(words: Vocabulary, tmp_path: Path) -> None:
+    data, masks = packed(words, "tinybert").first(9), set()
+    for number, seed in [(0, 0), (0, 1), (1, 0), (1, 1)]:
+        folder = tmp_path / str(seed)
+        write_pairs(folder, [data], words, Epoch(number, seed, Masking(0.5)), 24)
+        found = lines(folder / f"epoch_{number}.json")
+        masks.add(json.dumps([line["masked_lm_positions"] for line in found]))
+
+    assert 4 == len(masks)
+
+
+def test_what_fills_a_short_sequence_up_is_never_masked(tmp_path: Path) -> None:
+    tokens = ("a", *(each for each in TOKENS if each != "a"))  # [PAD] is not 0
+    words = WordPieces(folder_of_words(tmp_path / "words", tokens)).vocabulary
+    a, cls, sep = (tokens.index(token) for token in ("a", "[CLS]", "[SEP]"))
+    long, short = [cls, *[a] * 20, sep, a, sep], [cls, a, sep, a, sep]
+    data = Packed(
+        np.array(long + short, np.int32), np.array([24, 5], np.int32),
+        np.array([22, 3], np.int32), np.array([0, 0], np.int8), np.array([0, 1]),
+    )  # fmt: skip
+
+    write_pairs(tmp_path, [data], words, Epoch(0, 0, Masking(1.0)), 24)
+
+    masked = [line["masked_lm_positions"] for line in lines(tmp_path / "epoch_0.json")]
+    assert [[*range(1, 21), 22], [1, 3]] == masked
 
 
 def test_what_tinybert_wrote_comes_back_unmasked(words: Vocabulary, tmp_path: Path) -> None:
@@ -225,6 +299,7 @@ def test_files_are_taken_by_number_and_not_by_name(tmp_path: Path) -> None:
     for number in (10, 9, 0):
         (tmp_path / f"epoch_{number}.json").touch()
         (tmp_path / f"epoch_{number}_metrics.json").touch()
+        (tmp_path / f"epoch_{number}.json.bak").touch()
 
     assert ["epoch_0.json", "epoch_9.json", "epoch_10.json"] == [
         path.name for path in seed_files(tmp_path)[1]
@@ -239,6 +314,11 @@ def test_files_are_there_when_all_are_written(words: Vocabulary, tmp_path: Path)
     with pytest.raises(BadInputError, match="the text ends here"):
         write_tokens(tmp_path / "out", broken(), words)
     assert not list((tmp_path / "out").iterdir())
+
+    (tmp_path / "out" / ".train_doc_tokens_ngrams_0.json.half").write_bytes(b"torn")
+    write_tokens(tmp_path / "out", [packed(words, "autotinybert")], words)
+    assert "tokens" in lines(tmp_path / "out" / "train_doc_tokens_ngrams_0.json")[0]
+    assert not list((tmp_path / "out").glob(".*"))
 
     (tmp_path / "file").touch()
     with pytest.raises(BadInputError, match=r"cannot write into .*file .*choose another --output"):
