@@ -85,6 +85,7 @@ def test_a_head_and_its_prefix_are_left_out(tmp_path: Path) -> None:
     assert ours.pooler is None
     assert not ours.training
     assert_close(ours(IDS), theirs.bert(IDS).last_hidden_state, atol=1e-5, rtol=0)
+    assert ours.weights().keys() == checkpoint.load_weights(tmp_path).keys()
 
 
 @torch.no_grad()
@@ -202,6 +203,33 @@ def test_a_folder_without_config_or_tensors_is_refused(folder: Path) -> None:
     (folder / "config.json").unlink()
     assert "has no config.json" in refused(folder)
     assert "has no config.json" in refused(folder / "nowhere")
+
+
+def test_a_config_and_tensors_that_cannot_be_read_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("safetensors.numpy.load_file", broken)
+    assert "is damaged, fetch it again" in refused(folder)
+    (folder / "config.json").unlink()
+    (folder / "config.json").mkdir()
+    assert "cannot be read as JSON" in refused(folder)
+
+
+def test_layers_of_every_size_are_read_from_a_config_of_ours(folder: Path) -> None:
+    layers = [{"heads": 4, "qkv": 8, "ffn": 3}, {"heads": 1, "qkv": 30, "ffn": 7}]
+
+    rewrite(folder, model_type="subbert", layers=layers)
+
+    expected = Architecture(24, (Layer(4, 8, 3), Layer(1, 30, 7)), vocab=50, positions=24)
+    assert expected == checkpoint.architecture_of(folder)
+    rewrite(folder, layers=layers * 600)
+    assert "layers has 1200 entries; at most 1024 are read" in refused(folder)
+    for wrong in ([], [1], {"heads": 4}, None, "x"):
+        rewrite(folder, layers=wrong)
+        assert str(folder / "config.json") in refused(folder)
 
 
 def test_a_pickle_is_never_opened(folder: Path) -> None:
