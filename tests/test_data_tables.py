@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from nas.data import tables, tasks
 from nas.data.columns import Columns
+from nas.data.splits import Dropped, Example
 from nas.data.task import DEV, TEST, TRAIN, Task
 from results.errors import BadInputError
 
@@ -112,6 +114,7 @@ def test_a_csv_line_is_numbered_by_where_it_begins(tmp_path) -> None:
         (("premise", "hypothesis", "labels"), {}, ("a", "b", "c")),
         (("question1", "question2", "label"), {}, ("a", "b", "c")),
         (("review", "label"), {"text": "review"}, ("a", None, "b")),
+        ((" review ", "label"), {"text": "review"}, ("a", None, "b")),
         (("premise", "hypothesis", "label"), {"text": "hypothesis"}, ("b", None, "c")),
         (("x", "y", "z"), {"text": "y", "pair": "x", "label": "z"}, ("b", "a", "c")),
         (("text", "sentence", "label"), {"text": "sentence"}, ("b", None, "c")),
@@ -125,6 +128,12 @@ def test_columns_have_usual_names_or_the_ones_that_were_given(
     (example,) = tables.examples(table, Columns(**columns)) or []
 
     assert found == (example.text, example.pair, example.label)
+
+
+def test_white_space_around_the_name_of_a_column_is_not_looked_at(tmp_path) -> None:
+    path = write(tmp_path / "a.jsonl", header=(" Text", "label "))
+
+    assert {(text, None, label) for text, label in ROWS} == said(load(path))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +157,9 @@ def test_columns_have_usual_names_or_the_ones_that_were_given(
             "no column 'Text' to hold the text: it has 'text', ",
         ),
         (("text", "label"), {"pair": "b"}, "no column 'b' to hold the second text"),
+        (("text", "label"), {"text": "text", "pair": "b"}, "no column 'b' to hold the second"),
         (("text", "label"), {"pair": "text"}, "'text' of .* cannot be two things at once"),
+        (("text", "label"), {"label": "text"}, "'text' of .* cannot be two things at once"),
         (("text", "text"), {}, "two columns 'text'"),
     ],
 )
@@ -224,6 +235,57 @@ def test_what_a_folder_lacks_is_taken_from_train_unless_it_has_dev(tmp_path, fil
         write(tmp_path / f"{name}.csv", ROWS if name == "train" else [("new", "good")])
 
     assert sizes == {name: len(split) for name, split in load(tmp_path).splits.items()}
+
+
+def test_a_fraction_in_any_file_of_a_folder_makes_scores_of_all(tmp_path) -> None:
+    write(tmp_path / "train.csv", [(f"text {n}", n % 3) for n in range(40)])
+    write(tmp_path / "dev.csv", [(f"other {n}", n % 3 + 0.5) for n in range(4)])
+
+    assert "score" == load(tmp_path).kind
+
+
+def test_every_label_gives_a_tenth_of_its_own(tmp_path) -> None:
+    rows = [(f"text {n}", "rare" if n < 20 else "common") for n in range(200)]
+
+    task = load(write(tmp_path / "a.csv", rows))
+
+    assert [2, 2] == [task.splits[part].labels.count(1) for part in (DEV, TEST)]
+
+
+def test_what_files_share_is_counted_with_what_is_repeated(tmp_path) -> None:
+    write(tmp_path / "train.csv", [*ROWS, ROWS[0], ("mine", "good")])
+    write(tmp_path / "dev.csv", [("Mine", "good"), ("yours", "bad")])
+
+    _, dropped = tables.load(tmp_path, Columns(), say=print)
+
+    assert Dropped(repeated=1, shared=1) == dropped
+
+
+def test_a_table_is_told_by_its_bytes_and_its_suffix(tmp_path) -> None:
+    content = "\ufefftext,label\r\n a ,b\r\n".encode()
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+
+    table = tables.read(path)
+
+    assert sha256(content).hexdigest() == table.sha256
+    assert [Example("a", "b")] == tables.examples(table, Columns())
+    with pytest.raises(BadInputError, match=r"a\.txt: name a \.csv, \.tsv or \.jsonl file"):
+        tables.read(path.rename(tmp_path / "a.txt"))
+
+
+def test_a_line_of_a_tsv_file_may_begin_or_end_with_an_empty_cell(tmp_path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("note\ttext\tlabel\tmore\n\ta\tb\t\n", "utf-8")
+
+    assert [Example("a", "b")] == tables.examples(tables.read(path), Columns())
+
+
+def test_an_object_is_no_text(tmp_path) -> None:
+    path = write(tmp_path / "a.jsonl", [({"en": "a"}, "b")])
+
+    with pytest.raises(BadInputError, match=r"line 1: the column 'text' holds a list or an obj"):
+        tables.examples(tables.read(path), Columns())
 
 
 def test_a_test_file_without_labels_is_left_out(tmp_path, capsys) -> None:
