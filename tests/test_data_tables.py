@@ -281,6 +281,49 @@ def test_a_line_of_a_tsv_file_may_begin_or_end_with_an_empty_cell(tmp_path) -> N
     assert [Example("a", "b")] == tables.examples(tables.read(path), Columns())
 
 
+def test_cells_without_anything_are_an_empty_line(tmp_path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,b\n,\nc,d\n", "utf-8")
+
+    assert [2, 4] == [number for number, _ in lines(path)]
+
+
+def test_a_line_separator_in_a_text_ends_no_line_of_json(tmp_path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a\u2028b", "label": "c"}\n', "utf-8")
+
+    assert [Example("a\u2028b", "c")] == tables.examples(tables.read(path), Columns())
+
+
+def test_few_examples_may_have_many_labels(tmp_path) -> None:
+    rows = [(f"text {n}", "often" if n < 10 else f"once {n}") for n in range(40)]
+
+    task = load(write(tmp_path / "a.csv", rows))
+
+    assert 31 == len(task.labels)
+
+
+def test_only_tables_of_a_folder_are_read_and_told_by_name(tmp_path) -> None:
+    for name in ("training.csv", "valid.tsv", "test.jsonl"):
+        rows = ROWS if name == "training.csv" else [(f"{name} {n}", "good") for n in range(3)]
+        write(tmp_path / name, rows)
+    (tmp_path / "train.txt").write_text("notes", "utf-8")
+
+    task = load(tmp_path)
+
+    assert [40, 3, 3] == [len(task.splits[part]) for part in (TRAIN, DEV, TEST)]
+    told = re.findall(r"([a-z]+\.[a-z]+)@sha256:[0-9a-f]{16}", task.source)
+    assert ["test.jsonl", "training.csv", "valid.tsv"] == told
+
+
+def test_too_few_examples_for_a_dev_split_are_told(tmp_path) -> None:
+    write(tmp_path / "train.csv", ROWS[:9])
+    write(tmp_path / "test.csv", [("other", "good")])
+
+    with pytest.raises(BadInputError, match="9 different examples, too few to take a dev split"):
+        load(tmp_path)
+
+
 def test_an_object_is_no_text(tmp_path) -> None:
     path = write(tmp_path / "a.jsonl", [({"en": "a"}, "b")])
 
@@ -309,6 +352,7 @@ def test_a_test_file_without_labels_is_left_out(tmp_path, capsys) -> None:
         ("a.csv", b"text,label\na,\n", "line 2: the column 'label' is empty"),
         ("a.csv", b"text,pair,label\na,,x\n", "line 2: the column 'pair' is empty"),
         ("a.jsonl", b'{"text": "a", "label": 1}\n{"text": "b"}\n', "line 2: .* 'label' is empty"),
+        ("a.jsonl", b'{"text": "b"}\n{"text": "a", "label": 1}\n', "line 1: .* 'label' is empty"),
         ("a.jsonl", b'{"text": null, "label": 1}\n', "line 1: .* 'text' is empty"),
         ("a.jsonl", b'{"text": ["a"], "label": 1}\n', "line 1: .* 'text' holds a list"),
         ("a.jsonl", b'{"text": "a", "label": 1}\n{"text"\n', "line 2 is no JSON object"),
