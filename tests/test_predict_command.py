@@ -119,21 +119,46 @@ def test_a_score_is_the_number_of_the_network(
 def test_an_answer_is_the_likeliest_stretch_of_the_context(
     folders: dict[str, Path], capsys: pytest.CaptureFixture[str], runtime: str
 ) -> None:
-    question, context = "who sees ?", "the big dog sees a small bird ."
-    folder = folders["span"]
+    question, folder = "who sees ?", folders["span"]
+    contexts = ["the big dog sees a small bird .", "red cat likes the old dog", "is it far ?"]
 
-    (found,) = told(capsys, folder, question, context=[context], runtime=runtime)
+    for context in contexts:
+        (found,) = told(capsys, folder, question, context=[context], runtime=runtime)
 
-    logits = by_hand(folder, question, context)
-    first = tokenizer_of(folder).encode(question, context).sequence_ids.index(1)
-    words = context.split()
-    sums = {
-        " ".join(words[i : j + 1]): logits[first + i, 0] + logits[first + j, 1]
-        for i in range(len(words))
-        for j in range(i, len(words))
-    }
-    assert max(sums, key=lambda x: sums[x]) == found["answer"]
-    assert found["answer"] in said(capsys, folder, question, context=[context])
+        logits = by_hand(folder, question, context)
+        first = tokenizer_of(folder).encode(question, context).sequence_ids.index(1)
+        words = context.split()
+        sums = {
+            " ".join(words[i : j + 1]): logits[first + i, 0] + logits[first + j, 1]
+            for i in range(len(words))
+            for j in range(i, len(words))
+        }
+        assert max(sums, key=lambda x: sums[x]) == found["answer"]
+        assert found["answer"] in said(capsys, folder, question, context=[context])
+
+
+def test_an_answer_starts_where_the_first_logits_say_and_ends_where_the_second_do(
+    folders: dict[str, Path],
+) -> None:
+    tokenizer = tokenizer_of(folders["span"])
+    cat, dog = (tokenizer.token_to_id(word) for word in ("cat", "dog"))
+
+    def run(ids: np.ndarray, _types: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (ids == cat).astype(np.float32), (ids == dog).astype(np.float32)
+
+    predictor = Predictor(ALIKE, tokenizer, Runner("span", (), run))
+
+    assert "cat sees a dog" == predictor.answer("who", "the cat sees a dog or the red bird")
+
+
+def test_by_torch_no_file_for_onnx_runtime_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = folder_of(tmp_path / "net", ALIKE)
+    (source / "onnx").mkdir()
+    (source / "onnx/model.onnx").write_bytes(b"nothing")
+
+    assert told(capsys, source, "a", runtime="torch")
 
 
 def test_long_contexts_and_texts_are_read(
