@@ -275,6 +275,13 @@ def changed_rule(folder: Path) -> Any:
     return read(made_folder(folder, rule=Rule("prefix")))
 
 
+def changed_words(folder: Path) -> Any:
+    path = made_folder(folder) / "vocab.txt"
+    *first, one, other = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join((*first, other, one)) + "\n", "utf-8")
+    return read(folder)
+
+
 def relabelled(task: Task) -> Task:
     labels = (1 - task.splits["dev"].labels[0] // 2, *task.splits["dev"].labels[1:])
     return replace(task, splits={**task.splits, "dev": replace(task.splits["dev"], labels=labels)})
@@ -285,6 +292,7 @@ def relabelled(task: Task) -> Task:
     [
         {"saved": changed_weights},
         {"saved": changed_rule},
+        {"saved": changed_words},
         {"task": relabelled},
         {"task": lambda task: replace(task, metrics=("f1-macro",))},
         {"split": "test"},
@@ -304,8 +312,9 @@ def test_what_changes_a_score_changes_its_key(
 ) -> None:
     saved, task, ledger = read(made_folder(tmp_path / "a")), made_task(), tmp_path / "ledger"
     Scorer(saved, task, results=ledger).score([SUBS[1]])
-    if change.get("scheme", "").startswith("ptq") and len(change) > 1:
-        Scorer(saved, task, results=ledger).score([SUBS[1]], "ptq")
+    scheme, _, settings = change.get("scheme", "").partition(":")
+    if settings or (scheme == "ptq" and len(change) > 1):
+        Scorer(saved, task, results=ledger).score([SUBS[1]], scheme)
     forwards.clear()
 
     other = change["saved"](tmp_path / "b") if "saved" in change else saved
@@ -336,6 +345,7 @@ def test_a_row_says_where_it_comes_from(folder: Path, tmp_path: Path) -> None:
         (found,) = scorer.score([SUBS[1]])
 
     ((session, row),) = Ledger(tmp_path).scores()
+    assert ["complete"] == [found.status for found in Ledger(tmp_path).sessions()]
     assert found == row
     assert (session.id, f"{session.id}-1") == (row.session, row.id)
     assert session.environment.software.packages["torch"]
@@ -345,6 +355,23 @@ def test_a_row_says_where_it_comes_from(folder: Path, tmp_path: Path) -> None:
     assert row.source.startswith(f"{folder.name}@sha256:")
     assert ("torch", "fp32", SUBS[1]) == (row.runtime, row.scheme, row.architecture)
     assert row.seconds > 0
+
+
+def test_the_folder_one_is_in_has_a_name_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+
+    source = Scorer(read(Path()), made_task()).source
+
+    assert source.startswith(f"{folder.name}@sha256:")
+
+
+def test_how_integers_are_added_is_known_where_there_are_any() -> None:
+    found = [engines.sums(parse(text)) for text in ("fp32", "int8-seed", "int8-static", "ptq")]
+
+    assert ["", ""] == found[:2]
+    assert set(found[2:]) <= {"exact", "saturates"}
 
 
 def test_no_other_split_is_read(folder: Path) -> None:
@@ -427,12 +454,14 @@ def damaged(folder: Path, tmp_path: Path) -> Any:
 def test_outputs_that_are_no_numbers_are_told_with_their_architecture(
     folder: Path, tmp_path: Path, scheme: str
 ) -> None:
-    scorer = Scorer(damaged(folder, tmp_path), made_task(), results=tmp_path)
-
-    with pytest.raises(BadInputError, match=rf"h24 .* in {scheme}: "):
+    with (
+        pytest.raises(BadInputError, match=rf"h24 .* in {scheme}: "),
+        Scorer(damaged(folder, tmp_path), made_task(), results=tmp_path) as scorer,
+    ):
         scorer.score([SUBS[1], LARGEST], scheme)
 
     assert [SUBS[1]] == [score.architecture for _, score in Ledger(tmp_path).scores()]
+    assert ["interrupted"] == [found.status for found in Ledger(tmp_path).sessions()]
 
 
 def test_nothing_is_scored_if_one_architecture_is_outside(
