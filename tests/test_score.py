@@ -27,6 +27,7 @@ from nas.score.questions import batches, drawn, log_softmax, questions_of, unpad
 from nas.score.scorer import Options, Scorer
 from nas.supernet import Supernet
 from quant import graph
+from quant.calibrate import calibrate
 from quant.scheme import FP32, parse
 from quant.weights import TensorWeights
 from results.architecture import Architecture, Layer
@@ -355,6 +356,34 @@ def test_a_row_says_where_it_comes_from(folder: Path, tmp_path: Path) -> None:
     assert row.source.startswith(f"{folder.name}@sha256:")
     assert ("torch", "fp32", SUBS[1]) == (row.runtime, row.scheme, row.architecture)
     assert row.seconds > 0
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "int8-dynamic", "int8-static"])
+def test_the_second_text_of_a_pair_is_read_as_such(
+    folder: Path, tmp_path: Path, scheme: str
+) -> None:
+    sub, task, tokenizer = SUBS[1], made_task(), tokenizer_of(folder)
+    splits = {n: replace(s, pairs=s.texts[::-1]) for n, s in task.splits.items()}
+
+    def fed(split: Split) -> list[dict[str, np.ndarray]]:
+        found = [tokenizer.encode(*both) for both in zip(split.texts, split.pairs, strict=True)]
+        columns = ("ids", "attention_mask", "type_ids")
+        return [
+            {n: np.array([getattr(x, c)]) for n, c in zip(graph.INPUTS, columns, strict=True)}
+            for x in found
+        ]
+
+    standalone(folder, sub, tmp_path)
+    weights, kind = TensorWeights(load_weights(tmp_path)), parse(scheme)
+    known = calibrate(sub, kind, weights, fed(splits["train"])) if kind.calibrated else None
+    made, head = graph.emit(sub, kind, weights, known), load_classifier(tmp_path)
+    assert head is not None
+    logits = np.concatenate([head(run(made, feed)) for feed in fed(splits["dev"])])
+
+    (found,) = Scorer(read(folder), replace(task, splits=splits)).score([sub], scheme)
+
+    expected = -log_softmax(logits)[np.arange(len(logits)), np.array(DEV.labels)].mean()
+    assert pytest.approx(expected, abs=2e-4) == found.loss
 
 
 def test_the_folder_one_is_in_has_a_name_too(
