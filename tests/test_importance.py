@@ -205,6 +205,18 @@ def test_what_is_equally_important_stays_where_it_is(head: Head | None, a: Archi
         assert np.array_equal(before[name], value), name
 
 
+def test_among_equals_the_order_stays() -> None:
+    network = lively(Architecture(60, (Layer(2, 80, 90),), **SMALL), None)
+    before = network.encoder.blocks[0].ffn.up.bias.detach().clone()
+    found = alike(shuffled(network.architecture, None, 0))
+    found.ffn[0][:] = np.arange(90) % 2
+
+    reorder(network, found)
+
+    expected = torch.cat([before[1::2], before[::2]])
+    assert torch.equal(expected, network.encoder.blocks[0].ffn.up.bias)
+
+
 @torch.no_grad()
 def silence(network: Network, kept: dict[str, list[int]]) -> None:
     """Leave only some units of the first layer and of the pooler any effect."""
