@@ -74,6 +74,7 @@ def read(folder: Path) -> Saved:
     weights = {
         name: value.astype(np.float32, copy=False) for name, value in tensors(folder).items()
     }
+    _require_no_more_layers(folder, architecture, weights)
     head, labels = _head(config, weights)
     rule, space = _supernet(folder)
     return Saved(folder, architecture, head, labels, weights, rule, space)
@@ -143,6 +144,19 @@ def _readable(folder: Path) -> bool:
     return True
 
 
+def _require_no_more_layers(
+    folder: Path, architecture: Architecture, weights: Mapping[str, object]
+) -> None:
+    """A config of fewer layers would cut the network without a word."""
+    first = f"encoder.layer.{architecture.depth}."
+    if any(name.removeprefix(PREFIX).startswith(first) for name in weights):
+        message = (
+            f"{folder / TENSORS} has {first}*, and {CONFIG} says {architecture.depth} layers: "
+            "put the two files together that belong together"
+        )
+        raise BadInputError(message)
+
+
 def _head(
     config: dict[str, Any], weights: dict[str, NDArray[np.float32]]
 ) -> tuple[Head | None, tuple[str, ...]]:
@@ -157,7 +171,8 @@ def _head(
     outputs = len(weights["classifier.weight"])
     if config.get("problem_type") == "regression":
         return Head("score", 1), ()
-    names = config.get("id2label") or {}
+    found = config.get("id2label")
+    names = found if isinstance(found, dict) else {}
     labels = tuple(str(names.get(str(i), f"LABEL_{i}")) for i in range(outputs))
     return Head("classes", outputs), labels
 

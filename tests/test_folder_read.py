@@ -180,3 +180,24 @@ def test_a_damaged_config_is_one_sentence_with_its_file(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match=r"config\.json cannot be read as JSON"):
         read(tmp_path)
+
+
+def test_a_config_of_fewer_layers_than_the_weights_is_refused(tmp_path: Path) -> None:
+    of_transformers(tmp_path, BertForMaskedLM)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text()) | {"num_hidden_layers": 1}
+    path.write_text(json.dumps(config))
+
+    with pytest.raises(
+        BadInputError, match=r"encoder\.layer\.1\.\*, and config\.json says 1 layer"
+    ):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], "abc", 3, None])
+def test_names_of_classes_that_are_none_are_numbers(names: object, tmp_path: Path) -> None:
+    of_transformers(tmp_path, BertForSequenceClassification, num_labels=3)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"id2label": names}))
+
+    assert ("LABEL_0", "LABEL_1", "LABEL_2") == read(tmp_path).labels
