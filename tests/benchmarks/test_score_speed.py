@@ -50,12 +50,12 @@ def questions() -> Encoded:
 
 @pytest.fixture(scope="module")
 def saved(minilm: Path) -> Saved:
-    return replace(read(minilm), head=Head("classes", CLASSES), rule=Rule())
+    return replace(read(minilm), rule=Rule())
 
 
 def supernet(saved: Saved) -> Supernet:
     """MiniLM with a head that is random."""
-    network: Network = saved.network(saved.head).eval().requires_grad_(requires_grad=False)
+    network = saved.network(Head("classes", CLASSES)).eval().requires_grad_(requires_grad=False)
     return Supernet(network, Rule())
 
 
