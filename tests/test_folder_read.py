@@ -188,9 +188,7 @@ def test_a_config_of_fewer_layers_than_the_weights_is_refused(tmp_path: Path) ->
     config = json.loads(path.read_text()) | {"num_hidden_layers": 1}
     path.write_text(json.dumps(config))
 
-    with pytest.raises(
-        BadInputError, match=r"layer\.1\.\*, and config\.json says 1 layer"
-    ):
+    with pytest.raises(BadInputError, match=r"layer\.1\.\*, and config\.json says 1 layer"):
         read(tmp_path)
 
 

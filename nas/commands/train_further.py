@@ -12,11 +12,11 @@ from nas.commands.recipe import with_recipe
 from nas.commands.table import say
 from nas.commands.training import (
     Output,
+    Speaker,
     Tensorboard,
     Threads,
     depends_on,
     model_folder,
-    speak,
     told,
     use_threads,
     weights_digest,
@@ -103,7 +103,7 @@ def further(
             return
         result = run(
             plan.objective(), recipe, output, here,
-            what=plan.what, say=speak, tensorboard=tensorboard,
+            what=plan.what, say=Speaker(), tensorboard=tensorboard,
         )  # fmt: skip
         if here.leads:
             told(result, plan.score, output, on=plan.on)

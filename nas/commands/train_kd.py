@@ -8,10 +8,10 @@ from nas.commands import pretraining as options
 from nas.commands.recipe import with_recipe
 from nas.commands.training import (
     Output,
+    Speaker,
     Tensorboard,
     Threads,
     model_folder,
-    speak,
     told,
     use_threads,
     weights_digest,
@@ -83,7 +83,7 @@ def kd(
         teaching = Network(saved.architecture, weights=saved.weights).to(here.device)
         objective = Distilled(family, teaching, text, lessons)
         result = run(
-            objective, recipe, output, here, what=what, say=speak, tensorboard=tensorboard
+            objective, recipe, output, here, what=what, say=Speaker(), tensorboard=tensorboard
         )
         if here.leads:
             told(result, "nearness", output, on=options.HELD_OUT)

@@ -8,10 +8,10 @@ from nas.commands import pretraining as options
 from nas.commands.recipe import with_recipe
 from nas.commands.training import (
     Output,
+    Speaker,
     Tensorboard,
     Threads,
     model_folder,
-    speak,
     told,
     use_threads,
 )
@@ -72,7 +72,7 @@ def mlm(
         family = start.family(Head("mlm", start.architecture.vocab), subs, recipe, here)
         objective = Masked(family, text, Masking(probability, whole_word))
         result = run(
-            objective, recipe, output, here, what=what, say=speak, tensorboard=tensorboard
+            objective, recipe, output, here, what=what, say=Speaker(), tensorboard=tensorboard
         )
         if here.leads:
             told(result, "accuracy", output, on=options.HELD_OUT)

@@ -9,12 +9,12 @@ from nas.commands.recipe import with_recipe
 from nas.commands.table import say
 from nas.commands.training import (
     Output,
+    Speaker,
     TaskName,
     Tensorboard,
     Threads,
     depends_on,
     model_folder,
-    speak,
     told,
     use_threads,
     weights_digest,
@@ -116,7 +116,7 @@ def supernet(
             return
         objective = sandwich(found, place, options, recipe, here, teaching=teaching)
         result = run(
-            objective, recipe, output, here, what=what, say=speak, tensorboard=tensorboard
+            objective, recipe, output, here, what=what, say=Speaker(), tensorboard=tensorboard
         )
         if here.leads:
             told(result, f"mean {found.metrics[0]}", output)

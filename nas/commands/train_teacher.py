@@ -9,12 +9,12 @@ from nas.commands.recipe import with_recipe
 from nas.commands.table import say
 from nas.commands.training import (
     Output,
+    Speaker,
     TaskName,
     Tensorboard,
     Threads,
     depends_on,
     model_folder,
-    speak,
     told,
     use_threads,
     weights_digest,
@@ -61,7 +61,7 @@ def teacher(
             return
         objective = further(read(place), found, recipe, here)
         result = run(
-            objective, recipe, output, here, what=what, say=speak, tensorboard=tensorboard
+            objective, recipe, output, here, what=what, say=Speaker(), tensorboard=tensorboard
         )
         if here.leads:
             told(result, found.metrics[0], output)

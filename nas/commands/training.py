@@ -1,7 +1,10 @@
 """What the verbs of `nas train` share: options, models, origins, the last line. Trains nothing."""
 
 import hashlib
+import math
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from nas.data.task import Task
     from nas.train.recipe import Recipe
     from nas.train.world import World
+
+QUIET_S = 30.0
+"""Seconds between two lines of progress where nobody watches."""
 
 TaskName = Annotated[str, typer.Option(help="trec6, mr, ..., glue/NAME, a table; see nas data.")]
 Output = Annotated[Path, typer.Option(help="Folder of the training, and of what comes out.")]
@@ -82,13 +88,24 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
-def speak(line: str) -> None:
-    """One line on standard error; on a terminal the next one takes its place."""
-    if sys.stderr.isatty() and not line.endswith("\n"):
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)  # noqa: T201
-    else:
-        start = "\r\x1b[K" if sys.stderr.isatty() else ""
-        print(f"{start}{line.rstrip()}", file=sys.stderr, flush=True)  # noqa: T201
+class Speaker:
+    """Lines on standard error: on a terminal one takes the place of the last, unless it ends.
+
+    Elsewhere, as in a CI's log, a line that does not end is only one in half a minute.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._spoken = clock, -math.inf
+
+    def __call__(self, line: str) -> None:
+        """Say it, or not."""
+        ends, terminal, now = line.endswith("\n"), sys.stderr.isatty(), self._clock()
+        if not terminal and not ends and now - self._spoken < QUIET_S:
+            return
+        if not ends:
+            self._spoken = now
+        start, end = ("\r\x1b[K" if terminal else ""), ("\n" if ends or not terminal else "")
+        print(f"{start}{line.rstrip()}", end=end, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def told(
