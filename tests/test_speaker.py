@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from nas.commands.table import say
 from nas.commands.training import Speaker
 
 SAID = [(0, "one"), (1, "two"), (2, "score\n"), (29, "three"), (31, "four"), (32, "five")]
@@ -42,3 +43,21 @@ def test_on_a_terminal_each_line_takes_the_place_of_the_last(
 
     expected = f"{c}one{c}two{c}score\n{c}three{c}four{c}five"
     assert expected == heard(monkeypatch, terminal=True)
+
+
+@pytest.mark.parametrize(
+    ("rank", "expected"), [(None, "nas: so\n"), ("0", "nas: so\n"), ("1", "")]
+)
+def test_of_several_processes_the_first_speaks(
+    rank: str | None,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+
+    say("so")
+
+    assert expected == capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Tables and remarks on the screen. Knows not what they say."""
 
+import os
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -29,5 +30,6 @@ def print_table(
 
 
 def say(line: str) -> None:
-    """For a person, beside what other programs read."""
-    print(f"nas: {line}", file=sys.stderr)  # noqa: T201
+    """For a person, beside what other programs read; of torchrun's processes the first speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"nas: {line}", file=sys.stderr)  # noqa: T201
