@@ -1,6 +1,6 @@
 """Sub-models of all sizes are drawn, taught and kept as the sandwich rule says."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +8,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from nas.elastic import Rule
 from nas.encoder import Trace
 from nas.folder import read
 from nas.network import Network
 from nas.space import SearchSpace, load_space
 from nas.spaces.layers import PerHead
+from nas.supernet import backward
 from nas.train.family import Family, Options, balanced, told
+from nas.train.further import further
 from nas.train.moment import Moment
 from nas.train.recipe import Recipe
 from nas.train.sandwich import Sandwich, Teaching, sandwich
@@ -164,7 +167,7 @@ def test_gradients_are_those_of_each_sub_model_by_hand(teacher: Path) -> None:
     trace = Trace(attention=False)
     assert objective.teacher is not None
     objective.teacher(*inputs, trace)
-    network.zero_grad()
+    network.zero_grad(set_to_none=False)  # the sub-models look at this memory
 
     total = torch.zeros(())
     subs = objective.family.drawn(Moment(0, 0, 0, 0))
@@ -193,7 +196,7 @@ def test_where_the_largest_teaches_its_answers_are_learned_and_the_labels_are_it
     objective = made(teacher, Teaching(by="largest", hints=0.0), randoms=0, largest_every=1)
     found = learned(objective)
     inputs, targets = tensors(objective.lesson.train.encoded, EXAMPLES, torch.device("cpu"))
-    objective.network.zero_grad()
+    objective.network.zero_grad(set_to_none=False)
 
     family = objective.family
     large = family.at(family.space.largest)(*inputs)
@@ -243,6 +246,123 @@ def test_the_record_tells_spaces_of_the_same_name_apart() -> None:
     assert Options(SPACE).as_dict() == Options(replace(SPACE)).as_dict()
 
 
+@pytest.mark.parametrize(
+    ("plain", "others"),
+    [
+        (Teaching(), Teaching("largest", 0.5, 0.5)),
+        (Options(SPACE), Options(replace(SPACE, ffn=(8,)), "prefix", "spread", "one", 3, 2)),
+    ],
+)
+def test_the_record_has_every_setting(plain: Teaching, others: Teaching) -> None:
+    for field in fields(plain):
+        other = replace(plain, **{field.name: getattr(others, field.name)})
+        assert plain.as_dict() != other.as_dict(), field.name
+
+
+def test_by_labels_alone_one_sub_model_learns_and_nobody_teaches(teacher: Path) -> None:
+    objective = made(teacher, sampling="one")
+    found = learned(objective)
+    inputs, targets = tensors(objective.lesson.train.encoded, EXAMPLES, torch.device("cpu"))
+    objective.network.zero_grad(set_to_none=False)
+
+    assert objective.teacher is None
+    (sub,) = objective.family.drawn(Moment(0, 0, 0, 0)).values()
+    backward(loss_of(objective.family.at(sub)(*inputs), targets))
+
+    for name, wanted in gradients(objective.network).items():
+        torch.testing.assert_close(found[name], wanted, rtol=1e-4, atol=1e-7, msg=name)
+
+
+@pytest.mark.parametrize("sampling", ["one", "sandwich"])
+def test_the_most_important_parts_come_first_where_they_shall(
+    teacher: Path, sampling: str
+) -> None:
+    def up(slicing: str) -> torch.Tensor:
+        network = made(teacher, sampling=sampling, slicing=slicing).network
+        return network.encoder.blocks[0].ffn.up.weight
+
+    given = read(teacher).network().encoder.blocks[0].ffn.up.weight
+
+    assert torch.equal(given, up("per-head"))
+    assert not torch.equal(given, up("importance"))
+
+
+def test_the_supernet_leaves_entries_out_and_its_teacher_none(teacher: Path) -> None:
+    recipe = replace(RECIPE, dropout=0.5)
+    options = Options(SPACE, sampling="sandwich", randoms=0)
+
+    objective = sandwich(TASK, teacher, options, recipe, ALONE)
+    objective.network.eval()
+    inputs, _ = tensors(objective.lesson.train.encoded, EXAMPLES, torch.device("cpu"))
+    shown = read(teacher).network().eval()(*inputs)
+    assert objective.teacher is not None
+
+    torch.testing.assert_close(objective.teacher(*inputs), shown, rtol=1e-4, atol=1e-5)
+    found = [objective.learn(EXAMPLES, Moment(0, 0, 0, 0), 1.0)["largest"] for _ in range(2)]
+    assert 2 == len(set(found))
+    assert 0.5 == objective.network.dropout == objective.network.encoder.dropout
+    scores = [objective.evaluate() for _ in range(2)]
+    assert scores[0] == scores[1]
+
+
+def test_who_is_watched_follows_from_the_seed(teacher: Path) -> None:
+    def watched(seed: int) -> list[Architecture]:
+        recipe = replace(RECIPE, seed=seed)
+        options = Options(SPACE, sampling="one", slicing="per-head")
+        return list(sandwich(TASK, teacher, options, recipe, ALONE).family.watched.values())
+
+    assert watched(0) == watched(0) != watched(1)
+
+
+def test_longer_texts_than_a_network_has_positions_are_cut(tmp_path: Path) -> None:
+    task = made_task("span")
+    place = made_folder(tmp_path, "span", labels=(), rule=None)
+    recipe = replace(RECIPE, tokens=999)
+
+    objective = sandwich(task, place, Options(SPACE, sampling="one"), recipe, ALONE)
+    alone = further(read(place), task, recipe, ALONE)
+
+    assert TABLES["positions"] == objective.lengths.max() == alone.lengths.max()
+
+
+def test_a_teacher_of_another_task_is_refused(teacher: Path) -> None:
+    other = made_task("span")
+
+    with pytest.raises(BadInputError, match="has a head for classes and made-span asks for span"):
+        sandwich(other, teacher, Options(SPACE, sampling="one"), RECIPE, ALONE)
+    with pytest.raises(BadInputError, match="has a head for classes and made-span asks for span"):
+        further(read(teacher), other, RECIPE, ALONE, teacher=read(teacher))
+
+
+def test_the_rule_is_what_was_asked_or_what_a_supernet_has(teacher: Path, tmp_path: Path) -> None:
+    asked, has = Options(SPACE, "prefix", "spread", "one"), Rule("per-head", "first")
+    network = read(teacher).network()
+
+    assert Rule("prefix", "spread") == asked.rule == Family(network, asked).rule
+    family = Family(network, asked, rule=has)
+    family.keep(tmp_path / "elastic", teacher)
+    Family(network, Options()).keep(tmp_path / "alone", teacher)
+
+    assert has == family.rule == read(tmp_path / "elastic").rule
+    assert read(tmp_path / "alone").rule is None
+
+
+def test_a_space_that_is_not_in_the_network_is_refused_at_once(teacher: Path) -> None:
+    wide = Options(replace(SPACE, ffn=(8, 99)), sampling="one")
+
+    with pytest.raises(BadInputError, match="ffn 99 is larger"):
+        Family(read(teacher).network(), wide)
+
+
+def test_sizes_are_all_depths_and_heads_that_can_be_drawn(teacher: Path) -> None:
+    odd = replace(SPACE, qkv=(6, 12), heads=(2, 4, 5))  # no width is 5 heads'
+
+    family = Family(read(teacher).network(), Options(odd, sampling="one"))
+
+    wanted = {(depth, heads) for depth in (1, 2, 3) for heads in (2, 4)}
+    assert wanted == {(a.depth, a.layers[0].heads) for a in family.sizes()}
+
+
 def test_losses_of_random_ones_are_told_as_a_mean_of_all() -> None:
     losses = {"largest": 1.0, "smallest": 2.0, "random 1": 6.0}
 
@@ -277,3 +397,66 @@ def test_distance_is_nothing_from_oneself_and_something_from_others(
 
     assert distance(outputs, same).item() == pytest.approx(0, abs=1e-5)
     assert distance(outputs * 0.5, same).item() > 1e-4
+
+
+def test_the_distance_of_two_answers_in_a_text_is_that_of_their_tokens() -> None:
+    mine, theirs = torch.randn(2, 2, 5, 2).unbind(0)
+    p, q = theirs.softmax(1), mine.softmax(1)
+    sums = (p * (p / q).log()).sum((1, 2))  # over starts and over ends
+
+    assert distance(mine, theirs).item() == pytest.approx(float(sums[0] + sums[1]) / 4, rel=1e-4)
+
+
+def test_labels_and_a_teachers_answers_are_weighed(teacher: Path) -> None:
+    """By a student of other weights, whose head is kept as it is for the same labels."""
+    student = read(teacher)
+    student.weights["classifier.weight"] *= -1
+    recipe = replace(RECIPE, dropout=0.0)
+    objective = further(student, TASK, recipe, ALONE, teacher=read(teacher), trust=0.3)
+    plain, whole = student.network(), read(teacher).network().eval()
+    inputs, targets = tensors(objective.lesson.train.encoded, EXAMPLES, torch.device("cpu"))
+
+    outputs = plain(*inputs)
+    loss = 0.7 * loss_of(outputs, targets) + 0.3 * distance(outputs, whole(*inputs).detach())
+    (loss * 0.25).backward()
+
+    found = objective.learn(EXAMPLES, Moment(0, 0, 0, 0), 0.25)
+    assert {"loss": pytest.approx(loss.item(), rel=1e-4)} == found
+    for (name, mine), wanted in zip(
+        objective.network.named_parameters(), plain.parameters(), strict=True
+    ):
+        torch.testing.assert_close(mine.grad, wanted.grad, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_a_student_leaves_entries_out_where_it_learns_and_not_where_it_is_judged(
+    teacher: Path, tmp_path: Path
+) -> None:
+    objective = further(read(teacher), TASK, replace(RECIPE, dropout=0.5), ALONE)
+    objective.network.eval()
+
+    losses = [objective.learn(EXAMPLES, Moment(0, 0, 0, 0), 1.0)["loss"] for _ in range(2)]
+    scores = [outputs_of(objective.network, objective.lesson.dev.encoded) for _ in range(2)]
+
+    assert losses[0] != losses[1]
+    assert np.array_equal(*scores)
+    assert objective.network.training
+    objective.keep(tmp_path)
+    assert TASK.labels == read(tmp_path).labels
+
+
+def test_a_new_head_follows_from_the_seed(teacher: Path) -> None:
+    def made_head(seed: int) -> torch.Tensor:
+        task = replace(TASK, labels=(*TASK.labels, "one more"))
+        return further(
+            read(teacher), task, replace(RECIPE, seed=seed), ALONE
+        ).network.head.out.weight
+
+    assert torch.equal(made_head(0), made_head(0))
+    assert not torch.equal(made_head(0), made_head(1))
+
+
+def test_a_lesson_is_learned_from_train_and_chosen_by_dev(teacher: Path) -> None:
+    found = lesson(TASK, teacher, 32)
+
+    for split, part in (("train", found.train), ("dev", found.dev)):
+        assert list(TASK.splits[split].labels) == part.encoded.targets.tolist()
