@@ -97,7 +97,8 @@ def test_settings_are_those_bert_is_trained_with(supernet: Path, tmp_path: Path)
 
 def test_the_record_says_where_every_number_comes_from(supernet: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
-    text.write_text("the cat sees a dog\n" * 40, encoding="utf-8")
+    long = "the cat sees a dog " * 9  # more tokens than the network has positions
+    text.write_text("the cat sees a dog\n" * 40 + long, encoding="utf-8")
 
     run(supernet, tmp_path / "sub", SMALL, scheme=["ptq"], calibration=text)
 
@@ -112,7 +113,17 @@ def test_the_record_says_where_every_number_comes_from(supernet: Path, tmp_path:
     assert hashlib.sha256(file).hexdigest() == ptq["sha256"]
     assert ptq["calibration"].startswith("text.txt@sha256:")
     assert {"subbert", "onnx", "numpy"} <= set(found["packages"])
-    assert {"git", "python", "source"} <= set(found)
+    assert {"git", "python"} <= set(found)
+    assert (str(supernet), str(SMALL)) == (found["source"], found["short"])
+    assert ("classes", list(LABELS)) == (found["head"], found["labels"])
+    assert {"scheme", "sha256"} == set(found["files"]["onnx/model.onnx"])
+
+
+def test_a_model_knows_which_layers_it_has(tmp_path: Path) -> None:
+    spread = folder_of(tmp_path / "super", ALIKE, "classes", Rule(depth="spread"))
+
+    assert (0, 2) == cut(read(spread), SMALL).layers
+    assert Rule(depth="spread") == cut(read(spread), SMALL).rule
 
 
 def test_weights_are_in_memory_of_their_own(supernet: Path) -> None:
@@ -220,6 +231,17 @@ def test_tables_that_were_not_named_are_the_supernets() -> None:
 
     expected = replace(SMALL, layers=SMALL.layers[:1])
     assert (expected,) == asked.architectures(text, ALIKE) == asked.architectures(seed, ALIKE)
+
+
+def test_tables_that_were_named_are_kept() -> None:
+    for other in ({"vocab": 99}, {"positions": 9}, {"types": 1}):
+        a = replace(SMALL, **other)
+        assert (a,) == asked.architectures(format_architecture(a), ALIKE)
+
+
+def test_a_text_too_long_for_a_file_is_a_sentence() -> None:
+    with pytest.raises(BadInputError, match="is no file and no architecture"):
+        asked.architectures("x" * 5000, ALIKE)
 
 
 @given(st.text(max_size=40))

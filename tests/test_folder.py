@@ -1,6 +1,7 @@
 """What a folder was given comes back out of it, and what was there before survives a failure."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas import folder as module
+from nas.config import write_json
 from nas.elastic import Rule
 from nas.network import Head, Network
-from nas.space import SearchSpace, builtin_spaces, load_space
+from nas.space import SearchSpace, builtin_spaces, load_space, space_of
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
+from tests.small_spaces import small_spaces
 
 SPACE = load_space("minilm")
 UNEVEN = Architecture(10, (Layer(3, 12, 7), Layer(2, 10, 12)), vocab=30, positions=12)
+ALIKE = Architecture(12, (Layer(3, 12, 7),) * 2, vocab=30, positions=12)
 HEADS = [
     None, Head("classes", 3), Head("score", 1), Head("span", 2), Head("mlm", 30), Head("fit", 9),
 ]  # fmt: skip
@@ -115,6 +119,40 @@ def test_the_tokenizer_goes_along(written: Path, tmp_path: Path) -> None:
     assert "[PAD]\n" == (tmp_path / "new" / "vocab.txt").read_text()
 
 
+def test_all_files_of_a_tokeniser_go_along(tmp_path: Path) -> None:
+    names = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+    for name in names:
+        (tmp_path / name).write_text(f'{{"of": "{name}"}}')
+
+    module.write(Network(ALIKE), tmp_path / "new", tokenizer=tmp_path)
+
+    for name in names:
+        assert f'{{"of": "{name}"}}' == (tmp_path / "new" / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (None, {"tokenizer_class": "BertTokenizer", "model_max_length": 12}),
+        (
+            {"do_lower_case": False, "model_max_length": 7},
+            {"do_lower_case": False, "model_max_length": 7, "tokenizer_class": "BertTokenizer"},
+        ),
+        ({"tokenizer_class": "Größe"}, {"tokenizer_class": "Größe"}),
+    ],
+)
+def test_settings_of_a_tokeniser_stay_and_its_class_is_added(
+    tmp_path: Path, given: dict[str, object] | None, wanted: dict[str, object]
+) -> None:
+    if given is not None:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(given), encoding="utf-8")
+
+    module.write(Network(UNEVEN), tmp_path / "new", tokenizer=tmp_path)
+
+    found = (tmp_path / "new" / "tokenizer_config.json").read_text(encoding="utf-8")
+    assert wanted == json.loads(found)
+
+
 def test_another_head_is_new_and_a_missing_tensor_is_named_with_the_file(written: Path) -> None:
     saved = module.read(written)
     assert Head("span", 2) == saved.network(Head("span", 2)).head_kind
@@ -129,6 +167,66 @@ def test_what_transformers_reads_is_in_the_config(written: Path) -> None:
 
     assert ["SubBertForSequenceClassification"] == config["architectures"]
     assert {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"} == config["id2label"]
+    assert {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2} == config["label2id"]
+    assert "single_label_classification" == config["problem_type"]
+    assert (3, 12) == (config["num_attention_heads"], config["intermediate_size"])
+    assert "qkv_size" not in config
+    assert 0.02 == config["initializer_range"]
+
+
+@pytest.mark.parametrize(("head", "pooled"), [(None, False), (HEADS[1], True), (HEADS[3], False)])
+def test_a_pooler_is_said_where_there_is_one(
+    tmp_path: Path, head: Head | None, *, pooled: bool
+) -> None:
+    module.write(Network(UNEVEN, head), tmp_path, tokenizer=tmp_path)
+
+    assert pooled is json.loads((tmp_path / "config.json").read_text())["pooler"]
+
+
+def test_a_score_has_a_name_of_its_own(tmp_path: Path) -> None:
+    module.write(Network(ALIKE, HEADS[2]), tmp_path, tokenizer=tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+
+    assert ({"0": "score"}, {"score": 0}) == (config["id2label"], config["label2id"])
+
+
+@settings(deadline=None, max_examples=30)
+@given(space=small_spaces(), tables=st.tuples(*[st.integers(1, 99)] * 3), text=st.text(max_size=9))
+def test_a_space_is_read_back_from_its_fields(
+    space: SearchSpace, tables: tuple[int, int, int], text: str
+) -> None:
+    vocab, positions, types = tables
+    given = replace(space, vocab=vocab, positions=positions, types=types, description=text)
+
+    found = space_of(json.loads(json.dumps(given.fields)), "here")
+
+    assert given == found
+    assert text == found.description
+
+
+def test_a_space_that_is_empty_says_where_it_is_from() -> None:
+    fields = SPACE.fields | {"heads": [5], "qkv": [12]}
+
+    with pytest.raises(BadInputError, match=r"^here: no qkv can be divided"):
+        space_of(fields, "here")
+
+
+def test_settings_are_the_old_ones_until_the_new_ones_are_whole(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("config.json", "supernet.json")
+    before = [(written / name).read_bytes() for name in names]
+
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    for name in names:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", full)
+            with pytest.raises(OSError, match="No space left"):
+                write_json(written / name, {})
+
+    assert before == [(written / name).read_bytes() for name in names]
 
 
 def test_a_head_is_new_where_the_labels_are_others(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from nas.data.batches import in_order
 from nas.data.pretraining import Pretraining
 from nas.encoder import Trace
+from nas.folder import read
 from nas.network import Head, Network
+from nas.supernet import backward
 from nas.train.distil import Distilled, Lessons, mean_square
 from nas.train.family import Family, Options
 from nas.train.loop import Loop
@@ -178,6 +181,11 @@ def test_the_map_ends_at_the_last_layer_and_is_tinyberts_where_that_is_one(
     assert () == Lessons("all", attention=False).scores(depth, teacher_depth)
 
 
+def test_the_record_has_every_setting() -> None:
+    assert {"layers": "last", "attention": True} == Lessons().as_dict()
+    assert {"layers": "all", "attention": False} == Lessons("all", attention=False).as_dict()
+
+
 def test_the_teacher_stays_as_it_was_and_leaves_nothing_out(text: Text) -> None:
     large = teacher()
     large.dropout = large.encoder.dropout = 0.5
@@ -210,6 +218,58 @@ def test_the_gradient_is_a_share_of_the_losses_own(text: Text) -> None:
             torch.testing.assert_close(b.grad, a.grad)
 
 
+def test_in_a_sandwich_each_sub_model_learns_from_the_teacher(tmp_path: Path, text: Text) -> None:
+    options = Options(members_in(tmp_path), sampling="sandwich")
+    whole, plain = (unlike(Network(LARGEST, Head("fit", 16)), 2) for _ in range(2))
+    lessons = Distilled(Family(whole, options), teacher(), text)
+    family = Family(plain, options)
+    inputs = text.batch(text.learned[EXAMPLES]).inputs(torch.device("cpu"))
+    trace = Trace()
+    with torch.no_grad():
+        teacher().eval()(*inputs, trace)
+    subs = family.drawn(Moment(0, 0, 0))
+    for sub in subs.values():
+        backward(sum(lessons.losses(family.at(sub), inputs, trace)) / 4)
+
+    lessons.learn(EXAMPLES, Moment(0, 0, 0), 1.0)
+
+    assert 4 == len(subs)
+    for (name, a), b in zip(whole.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(b.grad, a.grad, msg=name, rtol=1e-3, atol=1e-6)
+
+
+def test_a_score_is_of_the_held_out_text_with_nothing_left_out(
+    tmp_path: Path, text: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.train.distil.SCORED_TOKENS", 99)
+    options = Options(members_in(tmp_path), sampling="one")
+    network = unlike(Network(LARGEST, Head("fit", 16), dropout=0.5), 2)
+    lessons = Distilled(Family(network, options), teacher(), text)
+    network.eval()
+    wanted = {}
+    for name, sub in lessons.family.watched.items():
+        sums = np.zeros(2)
+        for rows in in_order(text.lengths_of(text.held), 99):
+            inputs = text.batch(text.held[rows]).inputs(torch.device("cpu"))
+            trace = Trace()
+            with torch.no_grad():
+                teacher().eval()(*inputs, trace)
+                found = lessons.losses(lessons.family.at(sub), inputs, trace)
+            sums += len(rows) * np.array([x.item() for x in found])
+        wanted[name] = sums / len(text.held)
+    attention, hidden = np.mean(list(wanted.values()), axis=0)
+    network.train()
+
+    scores = lessons.evaluate()
+
+    found = {"nearness": -attention - hidden, "loss": attention + hidden}
+    found |= {"attention": attention, "hidden": hidden}
+    found |= {f"loss {name}": sum(x) for name, x in wanted.items()}
+    assert list(found) == list(scores)
+    assert pytest.approx(found, rel=1e-4) == scores
+    assert network.training
+
+
 def test_attention_can_be_left_out(text: Text) -> None:
     found = distilled(text, Lessons(attention=False)).losses(student(), INPUTS, shown(teacher()))
 
@@ -239,6 +299,7 @@ def test_the_loss_falls_for_sub_models_of_all_sizes(tmp_path: Path, text: Text, 
     assert after["loss"] == pytest.approx(after["attention"] + after["hidden"])
     assert after["loss"] < 0.9 * before["loss"]
     assert ("loss smallest" in after) == (sampling != "none")
+    assert Head("fit", 16) == read(tmp_path / "out").head
 
 
 def test_heads_and_layers_that_cannot_be_mapped_are_refused(tmp_path: Path, text: Text) -> None:

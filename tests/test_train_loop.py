@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import count, pairwise
 
 import numpy as np
@@ -16,7 +16,7 @@ from nas.train import journal, loop
 from nas.train.moment import Moment
 from nas.train.recipe import Recipe, rate_at
 from results.errors import BadInputError
-from tests.made_training import Killed, Toy, files_of, lines_of, loop_of, weights_of
+from tests.made_training import ALONE, Killed, Toy, files_of, lines_of, loop_of, weights_of
 
 RECIPE = Recipe(epochs=2, batch=3, accumulation=2, rate=0.05, evaluations=2, seed=3)
 """4 steps an epoch, 22 examples in 8 batches, an evaluation every second step."""
@@ -354,3 +354,124 @@ def test_lines_that_a_kill_cut_off_are_dropped(tmp_path) -> None:
     training.journal.resume(2)
 
     assert whole == (tmp_path / "log.jsonl").read_text("utf-8")
+
+
+def test_a_step_is_made_at_the_rate_of_the_schedule(tmp_path) -> None:
+    training = loop_of(Toy(), RECIPE, tmp_path)
+
+    for step in range(8):
+        training.step(step)
+        rates = {group["lr"] for group in training.optimiser.param_groups}
+        assert {rate_at(step, 8, RECIPE)} == rates
+
+
+def test_the_last_step_of_an_epoch_is_a_mean_over_its_batches(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(journal, "EVERY_S", 0.0)
+    toy = Toy(9, dropout=0)
+    training = loop_of(toy, replace(RECIPE, clip=0.0), tmp_path)  # 3 batches, 2 in a step
+    batches = noted(toy)
+    training.step(0)
+    weights = [p.detach().clone().requires_grad_() for p in toy.network.parameters()]
+    training.step(1)
+
+    names = [name for name, _ in toy.network.named_parameters()]
+    state = dict(zip(names, weights, strict=True))
+    found = torch.func.functional_call(toy.network, state, toy.x[batches[2]])[:, 0]
+    loss = nn.functional.mse_loss(found, toy.y[batches[2]])
+    wanted = torch.autograd.grad(loss, weights)
+
+    assert 3 == len(batches)
+    assert loss.item() == pytest.approx(lines_of(tmp_path)[-1]["losses"]["loss"], rel=1e-5)
+    for mine, theirs in zip(toy.network.parameters(), wanted, strict=True):
+        torch.testing.assert_close(mine.grad, theirs)
+
+
+def test_the_losses_of_a_step_are_told_as_their_mean(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(journal, "EVERY_S", 0.0)
+    toy, told = Toy(12, dropout=0), list[float]()
+    learn = toy.learn
+
+    def noting(examples: np.ndarray, moment: Moment, share: float) -> dict[str, float]:
+        found = learn(examples, moment, share)
+        told.extend(found.values())
+        return found
+
+    toy.learn = noting  # type: ignore[method-assign]
+    loop_of(toy, RECIPE, tmp_path).step(0)
+
+    assert 2 == len(told)
+    assert np.mean(told) == pytest.approx(lines_of(tmp_path)[0]["losses"]["loss"])
+
+
+def test_each_batch_has_random_numbers_of_its_own(tmp_path) -> None:
+    toy, seeds = Toy(), list[int]()
+    learn = toy.learn
+
+    def noting(examples: np.ndarray, moment: Moment, share: float) -> dict[str, float]:
+        seeds.append(torch.initial_seed())
+        return learn(examples, moment, share)
+
+    toy.learn = noting  # type: ignore[method-assign]
+    loop_of(toy, RECIPE, tmp_path).run()
+
+    assert 16 == len(seeds) == len(set(seeds))
+
+
+def test_states_are_a_minute_apart_and_the_time_of_all_sessions_counts(
+    tmp_path, monkeypatch
+) -> None:
+    saved, save = list[int](), loop.state.save
+
+    def noting(folder, network, optimiser, progress) -> None:
+        saved.append(progress.step)
+        save(folder, network, optimiser, progress)
+
+    def session(start: float, dies_at: int = -1) -> dict[str, float]:
+        toy, lines = Toy(dies_at=dies_at), journal.Journal(tmp_path, say=lambda _: None)
+        recipe = replace(RECIPE, evaluations=0.1)
+
+        def clock() -> float:  # a batch takes 12.6 seconds, a step two of them
+            return start + 12.6 * len(toy.seen)
+
+        return loop.Loop(toy, recipe, tmp_path, ALONE, lines, clock).run()
+
+    monkeypatch.setattr(loop.state, "save", noting)
+    with pytest.raises(Killed):
+        session(1000.0, dies_at=14)
+    assert [3, 6] == saved
+
+    assert 201.6 == pytest.approx(session(50.0)["seconds"])
+    assert [3, 6, 8] == saved
+
+
+def test_random_numbers_are_the_same_in_every_session_and_for_every_purpose_others() -> None:
+    moments = [Moment(1, 0, 2, 3), Moment(1, 0, 2, 4), Moment(1, 0, 3, 3), Moment(2, 0, 2, 3)]
+
+    def drawn(rng: np.random.Generator) -> int:
+        return int(rng.integers(1 << 30))
+
+    assert 4 == len({drawn(moment.of_batch("torch")) for moment in moments})
+    assert 3 == len({drawn(moment.of_step("torch")) for moment in moments})
+    assert drawn(moments[0].of_step("torch")) != drawn(moments[0].of_step("order"))
+    assert 230685656 == drawn(moments[0].of_step("sub-models"))
+
+
+@pytest.mark.parametrize("value", [-1, 0, 1, float("nan")])
+@pytest.mark.parametrize(
+    "name",
+    [field.name for field in fields(Recipe) if field.name != "precision"],
+)
+def test_numbers_that_no_training_can_have_are_refused_by_name(name, value) -> None:
+    above = {"epochs", "batch", "accumulation", "rate", "tokens", "evaluations"}
+    fine = value == 1 and name not in ("warmup", "dropout")
+
+    if fine or (value == 0 and name not in above):
+        assert value == Recipe(**{name: value}).as_dict()[name]
+    else:
+        with pytest.raises(BadInputError, match=f"^{name} "):
+            Recipe(**{name: value})
+
+
+def test_a_precision_that_nobody_has_is_refused() -> None:
+    with pytest.raises(BadInputError, match="precision 'int8': choose auto, fp32, bf16, fp16"):
+        Recipe(precision="int8")

@@ -1,5 +1,6 @@
 """Hidden words: masked anew, read where they are hidden, learned by sub-models of all sizes."""
 
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from torch.nn import functional as F
 
 from nas.data.masking import NO_TARGET, Masking, draw, mask
 from nas.data.pretraining import Pretraining
-from nas.elastic import Cut
+from nas.elastic import Cut, Rule
+from nas.folder import read
 from nas.network import Head, Network
 from nas.supernet import Supernet, backward
 from nas.train.family import Family, Options
@@ -17,7 +19,7 @@ from nas.train.loop import Loop
 from nas.train.masked import Masked, Taught, cross_entropy
 from nas.train.moment import Moment
 from nas.train.recipe import Recipe
-from nas.train.start import Start
+from nas.train.start import Start, require_one_vocabulary
 from nas.train.text import LEAST, Text
 from nas.train.world import World
 from results.architecture import Architecture, Layer
@@ -74,6 +76,37 @@ def test_copies_of_a_sequence_are_on_one_side(text: Text) -> None:
     ]
 
     assert not sides[0] & sides[1]
+
+
+def test_held_out_are_the_sequences_with_the_lowest_digests(
+    text: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest(row: int) -> int:
+        ids = text.data.rows([row]).ids.tobytes()
+        return int.from_bytes(blake2b(ids, digest_size=8).digest(), "little")
+
+    digests = [digest(row) for row in range(len(text.data))]
+
+    def held(wanted: int) -> list[int]:
+        limit = sorted(digests)[wanted - 1]
+        return [row for row, x in enumerate(digests) if x <= limit]
+
+    assert held(LEAST) == text.held.tolist()
+    monkeypatch.setattr("nas.train.text.MOST", 20)
+    assert held(20) == Text(text.data, text.tokenizer, 16).held.tolist()
+    monkeypatch.setattr("nas.train.text.LEAST", 10**6)
+    monkeypatch.setattr("nas.train.text.MOST", 10**6)
+    assert held(len(text.data) // 2) == Text(text.data, text.tokenizer, 16).held.tolist()
+
+
+def test_a_network_is_told_what_is_padding(text: Text) -> None:
+    lines = text.batch(text.learned[np.argsort(text.lengths)[[0, -1]]])
+
+    ids, mask, types = lines.inputs(torch.device("cpu"))
+
+    assert mask is not None
+    assert text.lengths_of(lines.rows).tolist() == mask.sum(1).tolist()
+    assert (lines.ids.tolist(), lines.types.tolist()) == (ids.tolist(), types.tolist())
 
 
 def test_a_text_is_cut_where_it_shall_be(folder: Path) -> None:
@@ -293,9 +326,37 @@ def test_fresh_heads_and_networks_follow_from_the_seed(folder: Path) -> None:
     assert not torch.equal(made(0), made(1))
 
 
-def test_weights_are_ordered_by_importance_before_sub_models_are_cut(tmp_path: Path) -> None:
-    from nas.folder import read
+def test_entries_are_left_out_of_fresh_and_of_given_weights(tmp_path: Path) -> None:
+    place, recipe = model_in(tmp_path / "model", HEAD), Recipe(dropout=0.25)
 
+    for saved in (None, read(place)):
+        found = Start(LARGEST, place, saved).family(HEAD, Options(), recipe, ALONE).network
+        assert 0.25 == found.dropout == found.encoder.dropout
+
+
+def test_a_supernet_goes_on_as_it_is_cut_and_ordered(tmp_path: Path) -> None:
+    has = Rule("prefix", "spread")
+    place = model_in(tmp_path / "model", HEAD, rule=has)
+    start = Start(LARGEST, place, read(place))
+
+    found = start.family(HEAD, options(tmp_path), Recipe(), ALONE)
+
+    assert has == start.rule == found.rule
+    weights = found.network.weights()
+    assert all(np.array_equal(x, weights[name]) for name, x in read(place).weights.items())
+
+
+def test_a_teacher_of_other_words_is_refused(tmp_path: Path) -> None:
+    mine, same = words_in(tmp_path / "mine"), words_in(tmp_path / "same")
+    other = words_in(tmp_path / "other", WORDS[::-1])
+
+    require_one_vocabulary(mine, mine)
+    require_one_vocabulary(same, mine)
+    with pytest.raises(BadInputError, match=r"other and the student .*mine have different"):
+        require_one_vocabulary(other, mine)
+
+
+def test_weights_are_ordered_by_importance_before_sub_models_are_cut(tmp_path: Path) -> None:
     place = model_in(tmp_path / "model", HEAD)
     space = members_in(tmp_path)
 
@@ -341,6 +402,7 @@ def test_other_words_and_too_few_of_them_are_refused(tmp_path: Path, folder: Pat
     with pytest.raises(BadInputError, match="table of 39 words"):
         text.require(Architecture(16, LARGEST.layers, 39, 24, 2), "it")
     text.require(LARGEST, "it")
+    text.require(Architecture(16, LARGEST.layers, 41, text.longest, 2), "it")
     one = data_in(tmp_path, folder / "words", "--limit-tokens", "5", documents=2)
     few = Pretraining(one)
     assert 1 == len(few)

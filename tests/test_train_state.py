@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from nas.train import loop, state
@@ -73,6 +74,19 @@ def test_a_full_disk_under_the_best_network_is_one_sentence(tmp_path, monkeypatc
     assert 12 == trained(tmp_path)["steps"]
 
 
+def test_a_disk_that_safetensors_finds_full_is_one_sentence(tmp_path) -> None:
+    with (
+        pytest.raises(BadInputError, match="the state cannot be written to"),
+        state.writing("the state", tmp_path),
+    ):
+        save_file({"x": torch.zeros(1)}, tmp_path / "nowhere" / "x.safetensors")
+    with (
+        pytest.raises(BadInputError, match="it goes on from the state before"),
+        state.writing("the state", tmp_path),
+    ):
+        raise SafetensorError("No space left on device")
+
+
 def test_an_error_of_ours_is_not_taken_for_a_full_disk(tmp_path) -> None:
     with pytest.raises(KeyError), state.writing("it", tmp_path):
         raise KeyError
@@ -86,7 +100,12 @@ def foreign(path: Path) -> None:
     save_file({"0.weight": torch.zeros(1, 1)}, path)
 
 
+def narrow(path: Path) -> None:
+    save_file({name: value[..., :1].clone() for name, value in load_file(path).items()}, path)
+
+
 DAMAGE = {
+    "weights of a narrow network": ("weights.safetensors", narrow),
     "weights cut": ("weights.safetensors", cut),
     "moments cut": ("optimiser.safetensors", cut),
     "weights of another network": ("weights.safetensors", foreign),
@@ -145,7 +164,8 @@ def test_of_two_states_the_later_one_counts_and_the_other_goes(tmp_path) -> None
     (folder / "step-10").rename(tmp_path / "kept")
     state.save(folder, toy.network, training.optimiser, Progress(9))
     (tmp_path / "kept").rename(folder / "step-10")
-    (folder / "step-11.new").mkdir()
+    for unfinished in ("step-11.new", "step-12.new"):
+        (folder / unfinished).mkdir()
 
     assert 10 == state.load(folder, toy.network, training.optimiser).step
     state.save(folder, toy.network, training.optimiser, Progress(12))
@@ -167,11 +187,13 @@ def test_a_finished_training_is_not_touched(tmp_path) -> None:
 def test_the_same_settings_go_on(tmp_path, monkeypatch) -> None:
     stopped(tmp_path, monkeypatch)
     toy = Toy()
+    record = (tmp_path / "train.json").stat().st_mtime_ns
 
     assert None is finished(tmp_path, WHAT)
     trained(tmp_path, toy)
 
     assert 3 == toy.seen[0].step
+    assert record == (tmp_path / "train.json").stat().st_mtime_ns
 
 
 def test_other_settings_are_refused_by_name(tmp_path, monkeypatch) -> None:
@@ -184,6 +206,20 @@ def test_other_settings_are_refused_by_name(tmp_path, monkeypatch) -> None:
         trained(tmp_path, what=other)
     with pytest.raises(BadInputError, match="teacher is None there and new here"):
         finished(tmp_path, WHAT | {"teacher": "new"})
+    with pytest.raises(BadInputError, match="task is made there and None here"):
+        finished(tmp_path, {"kind": "toy", "recipe": RECIPE.as_dict()})
+    assert None is finished(tmp_path, WHAT)
+
+
+def test_what_was_asked_is_compared_as_json_has_it(tmp_path) -> None:
+    what = WHAT | {"labels": ("a", "b"), "kept": {2: (0, 1)}}
+
+    trained(tmp_path, what=what)
+
+    assert 12 == finished(tmp_path, what)["steps"]  # type: ignore[index]
+    record = json.loads((tmp_path / "train.json").read_text("utf-8"))
+    assert "made" == record["task"]
+    assert not (tmp_path / "tensorboard").exists()
 
 
 def test_a_second_process_is_told_to_wait(tmp_path) -> None:

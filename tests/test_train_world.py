@@ -1,5 +1,7 @@
 """What matrix products are computed in, and that nothing of it is left behind."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -7,7 +9,7 @@ from torch.nn import functional as F
 from nas.train.world import World, number_of, world
 from results.errors import BadInputError
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
 def precision_of_products() -> str:
@@ -59,6 +61,34 @@ def test_a_precision_that_a_cpu_has_not_is_refused() -> None:
     assert "bf16" == number_of("bf16", CPU)
     with pytest.raises(BadInputError, match="choose --precision bf16, fp32 or auto"):
         number_of("fp16", CPU)
+
+
+@pytest.mark.parametrize(("fast", "wanted"), [(True, "bf16"), (False, "fp32")])
+def test_on_a_cpu_auto_is_bf16_where_it_multiplies_that(monkeypatch, fast, wanted) -> None:
+    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: fast)
+
+    assert wanted == number_of("auto", CPU)
+    assert "fp32" == number_of("fp32", CPU)
+
+
+@pytest.mark.parametrize(("fast", "wanted"), [(True, "bf16"), (False, "fp16")])
+def test_on_a_gpu_auto_is_bf16_where_it_can_be_and_fp16_elsewhere(
+    monkeypatch, fast, wanted
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: fast)
+
+    assert wanted == number_of("auto", GPU)
+    assert "fp16" == number_of("fp16", GPU)
+
+
+def test_on_a_gpu_torch_chooses_the_products_of_that_number(monkeypatch) -> None:
+    monkeypatch.setattr("torch.autocast", lambda kind, number: nullcontext((kind, number)))
+
+    for number, wanted in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
+        with World(0, 1, GPU, number).products() as found:
+            assert ("cuda", wanted) == found
+    with World(0, 1, GPU, "fp32").products() as found:
+        assert found is None
 
 
 def test_the_leader_says_why_and_the_others_leave() -> None:
