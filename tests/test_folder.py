@@ -190,7 +190,7 @@ def test_a_score_has_a_name_of_its_own(tmp_path: Path) -> None:
     assert ({"0": "score"}, {"score": 0}) == (config["id2label"], config["label2id"])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(space=small_spaces(), tables=st.tuples(*[st.integers(1, 99)] * 3), text=st.text(max_size=9))
 def test_a_space_is_read_back_from_its_fields(
     space: SearchSpace, tables: tuple[int, int, int], text: str

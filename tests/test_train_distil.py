@@ -241,7 +241,7 @@ def test_in_a_sandwich_each_sub_model_learns_from_the_teacher(tmp_path: Path, te
 def test_a_score_is_of_the_held_out_text_with_nothing_left_out(
     tmp_path: Path, text: Text, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.train.distil.SCORED_TOKENS", 99)
+    monkeypatch.setattr("nas.train.distil.SCORED_TOKENS", 400)
     options = Options(members_in(tmp_path), sampling="one")
     network = unlike(Network(LARGEST, Head("fit", 16), dropout=0.5), 2)
     lessons = Distilled(Family(network, options), teacher(), text)
@@ -249,7 +249,7 @@ def test_a_score_is_of_the_held_out_text_with_nothing_left_out(
     wanted = {}
     for name, sub in lessons.family.watched.items():
         sums = np.zeros(2)
-        for rows in in_order(text.lengths_of(text.held), 99):
+        for rows in in_order(text.lengths_of(text.held), 400):
             inputs = text.batch(text.held[rows]).inputs(torch.device("cpu"))
             trace = Trace()
             with torch.no_grad():
