@@ -237,8 +237,12 @@ def test_a_head_is_new_where_the_labels_are_others(tmp_path: Path) -> None:
     assert np.array_equal(kept, saved.network().weights()["classifier.weight"])
     same = saved.network(three, ("a", "b", "c"))
     assert np.array_equal(kept, same.weights()["classifier.weight"])
+    other = saved.network(three, ("a", "c", "b")).weights()
+    assert not np.array_equal(kept, other["classifier.weight"])
+    assert np.array_equal(
+        saved.weights["bert.pooler.dense.weight"], other["bert.pooler.dense.weight"]
+    )
     del saved.weights["classifier.weight"]
-    saved.network(three, ("a", "c", "b"))  # made, as it is another task's
     with pytest.raises(BadInputError, match="the weights lack classifier"):
         saved.network(three, ("a", "b", "c"))
 

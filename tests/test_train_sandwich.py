@@ -207,6 +207,15 @@ def test_where_the_largest_teaches_its_answers_are_learned_and_the_labels_are_it
         torch.testing.assert_close(found[name], wanted, rtol=1e-4, atol=1e-7, msg=name)
 
 
+def test_hints_are_the_teachers_also_where_the_largest_answers(teacher: Path) -> None:
+    without, hinted = (
+        learned(made(teacher, Teaching(by="largest", hints=hints), largest_every=1))
+        for hints in (0.0, 1.0)
+    )
+
+    assert any(not torch.equal(without[name], hinted[name]) for name in without)
+
+
 def test_the_largest_cannot_teach_where_it_is_not_trained(teacher: Path) -> None:
     with pytest.raises(BadInputError, match="add --largest-every 1"):
         made(teacher, Teaching(by="largest"), largest_every=2)
