@@ -65,7 +65,7 @@ Every = Annotated[
 ]
 
 
-@with_recipe(Recipe(epochs=12, rate=5e-4, dropout=0.0))
+@with_recipe(Recipe(epochs=8, rate=5e-4, dropout=0.0))
 def supernet(
     *,
     context: typer.Context,
