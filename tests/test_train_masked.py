@@ -391,6 +391,12 @@ def test_options_that_cannot_be_are_refused(wrong, said: str) -> None:
         wrong()
 
 
+def test_the_largest_is_trained_in_every_step(tmp_path: Path, text: Text) -> None:
+    options = Options(members_in(tmp_path), sampling="sandwich", largest_every=2)
+    with pytest.raises(BadInputError, match="add --largest-every 1"):
+        Masked(Family(Network(LARGEST, HEAD), options), text)
+
+
 def test_other_words_and_too_few_of_them_are_refused(tmp_path: Path, folder: Path) -> None:
     data = Pretraining(folder / "data")
     other = words_in(tmp_path / "other", WORDS[::-1])

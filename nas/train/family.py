@@ -148,6 +148,14 @@ class Family:
         largest = {"largest": space.largest} if due else {}
         return {**largest, "smallest": space.smallest, **randoms}
 
+    def require_largest(self) -> None:
+        """Raises BadInputError: the largest shall teach, and is not there in some steps."""
+        if self.options.sampling == "sandwich" and self.options.largest_every > 1:
+            message = (
+                "where the largest teaches it is trained in every step: add --largest-every 1"
+            )
+            raise BadInputError(message)
+
     def keep(self, folder: Path, tokenizer: Path, labels: tuple[str, ...] = ()) -> None:
         """Write the network as it is now."""
         space = None if self._supernet is None else self.space

@@ -54,7 +54,11 @@ class Masked:
             family: its network has a head for hidden words.
             text: what is learned from, and what is not.
             masking: how many words are hidden, and which.
+
+        Raises:
+            BadInputError: the largest, which teaches, is not there in some steps.
         """
+        family.require_largest()
         self.family, self.text, self.masking = family, text, masking or Masking()
 
     @property

@@ -82,12 +82,8 @@ class Sandwich:
         """
         self.family, self.lesson, self.teaching = family, lesson, teaching or Teaching()
         self._answers, self.teacher = answers, teacher
-        options = family.options
-        if answers is None and options.sampling == "sandwich" and options.largest_every > 1:
-            message = (
-                "where the largest teaches it is trained in every step: add --largest-every 1"
-            )
-            raise BadInputError(message)
+        if answers is None:
+            family.require_largest()
 
     @property
     def network(self) -> Network:
