@@ -112,7 +112,7 @@ def supernet(
         )  # fmt: skip
         result = finished(output, what)
         if result is not None:
-            told(result, found.metrics[0], output, before=True)
+            told(result, f"mean {found.metrics[0]}", output, before=True)
             return
         objective = sandwich(found, place, options, recipe, here, teaching=teaching)
         result = run(
