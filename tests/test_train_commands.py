@@ -148,7 +148,7 @@ def test_bad_options_of_a_teacher_get_one_sentence(
         (("--space", "minilm"), "is larger than the supernet's, 16"),
         (("--slicing", "none"), "slicing must be one of"),
         (("--sampling", "none"), "'none' is not one of 'sandwich', 'one'"),
-        (("--answers", "largest"), "add --largest-every 1"),
+        (("--answers", "largest", "--largest-every", 2), "add --largest-every 1"),
     ],
 )
 def test_bad_options_of_a_supernet_get_one_sentence(

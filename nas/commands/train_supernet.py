@@ -65,7 +65,7 @@ Every = Annotated[
 ]
 
 
-@with_recipe(Recipe(epochs=8, rate=5e-4, dropout=0.0))
+@with_recipe(Recipe(epochs=8, rate=3e-4, dropout=0.0))
 def supernet(
     *,
     context: typer.Context,
@@ -81,7 +81,7 @@ def supernet(
     answers: Taught = "teacher",
     trust: Trust = 1.0,
     hints: Hints = 1.0,
-    largest_every: Every = 3,
+    largest_every: Every = 1,
     folder: task_options.Folder = None,
     text_column: task_options.TextColumn = None,
     pair_column: task_options.PairColumn = None,

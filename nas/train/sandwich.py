@@ -133,19 +133,20 @@ class Sandwich:
         return trace
 
     def _missed(self, sub: Architecture, mine: Trace, shown: Trace, mask: Tensor | None) -> Tensor:
-        """How far hidden states are from the teacher's, relative to their size.
+        """How far hidden states are from the teacher's, relative to the size of all of these.
 
         A layer learns from the teacher's layer that it is a part of (TinyBERT's eq. 8 without the
-        matrix: the columns are the teacher's own).
+        matrix: the columns are the teacher's own). A narrow sub-model has a part of the columns to
+        learn and so a smaller loss: else its few columns would outweigh those of the wide ones.
         """
         places = [0, *(i + 1 for i in self.family.layers(sub))]
         total = mine.hidden[0].new_zeros(())
         for x, place in zip(mine.hidden, places, strict=True):
-            y = shown.hidden[place][..., : sub.hidden]
-            missed = (x - y).square()
+            whole = shown.hidden[place]
+            missed = (x - whole[..., : sub.hidden]).square()
             if mask is not None:
-                missed, y = missed * mask[..., None], y * mask[..., None]
-            total = total + missed.mean() / y.square().mean()
+                missed, whole = missed * mask[..., None], whole * mask[..., None]
+            total = total + missed.sum() / whole.square().sum()
         return total / len(places)
 
     def evaluate(self) -> dict[str, float]:
