@@ -65,7 +65,7 @@ Every = Annotated[
 ]
 
 
-@with_recipe(Recipe(epochs=8, rate=3e-4, dropout=0.0))
+@with_recipe(Recipe(epochs=8, rate=2e-4, dropout=0.0))
 def supernet(
     *,
     context: typer.Context,
