@@ -51,12 +51,14 @@ class Saved:
             BadInputError: a tensor is missing, or of another shape.
         """
         known = head is None or (head, labels) == (self.head, self.labels)
-        others = "" if known else "classifier."  # of as many classes, but of other ones
+        weights = self.weights
+        if not known:  # a classifier of as many classes is one of other classes
+            weights = {n: x for n, x in weights.items() if not n.startswith("classifier.")}
         try:
             return Network(
                 self.architecture,
                 self.head if known else head,
-                {n: x for n, x in self.weights.items() if not others or not n.startswith(others)},
+                weights,
                 dropout=dropout,
                 new_head=not known,
             )
