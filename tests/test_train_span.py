@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.commands.training import with_tokens
 from nas.data.squad import score_answers
 from nas.data.task import DEV, TRAIN, Answer, Split, Task
 from nas.folder import Saved, read, write
@@ -23,6 +24,7 @@ from nas.train.sandwich import sandwich
 from nas.train.task import Answers, Labelled, lesson, loss_of, outputs_of, tensors
 from nas.train.world import World
 from tests.made_supernet import LARGEST, WORDS, made_folder
+from tests.made_supernet import made_task as classes_task
 from tests.made_text import Silent
 
 ALONE = World(0, 1, torch.device("cpu"), "fp32")
@@ -159,3 +161,15 @@ def test_a_supernet_learns_it_and_is_scored_as_it_is_judged(taught: Path, tmp_pa
 
     kept = Family(saved.network(), options, rule=saved.rule).at(small)
     assert objective.lesson.score(kept) == pytest.approx(scored.metrics)
+
+
+def test_windows_are_as_long_as_usual_unless_somebody_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[tuple[bool, int]] = []
+    for given in (True, False):
+        monkeypatch.setattr("nas.commands.training.is_given", lambda *_, given=given: given)
+        made.append((given, with_tokens(RECIPE, made_task(), None).tokens))  # type: ignore[arg-type]
+
+    assert [(True, 16), (False, 384)] == made
+    assert RECIPE == with_tokens(RECIPE, classes_task(), None)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.commands.training import model_folder, weights_digest
+from nas.commands.training import is_given, model_folder, weights_digest
 from results.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ def options_of(
 
 def with_rate(recipe: "Recipe", start: "Start", context: typer.Context) -> "Recipe":
     """The recipe, its rate that of fresh weights where nobody asked for one."""
-    source = context.get_parameter_source("rate")
-    asked = source is not None and source.name != "DEFAULT"
+    asked = is_given(context, "rate")
     return recipe if asked or start.saved is not None else replace(recipe, rate=FRESH_RATE)
 
 

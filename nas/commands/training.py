@@ -71,9 +71,14 @@ def with_tokens(recipe: "Recipe", task: "Task", context: typer.Context) -> "Reci
     """The recipe, its texts as long as is usual for the task where nobody said how long."""
     from nas.score.fit import SPAN_TOKENS
 
-    source = context.get_parameter_source("tokens")
-    asked = source is not None and source.name != "DEFAULT"
+    asked = is_given(context, "tokens")
     return recipe if asked or task.kind != "span" else replace(recipe, tokens=SPAN_TOKENS)
+
+
+def is_given(context: typer.Context, option: str) -> bool:
+    """Did somebody ask for this, or is it the default?"""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name != "DEFAULT"
 
 
 def use_threads(threads: int | None) -> None:

@@ -70,18 +70,16 @@ class Answers:
 
     def __init__(self, teacher: Network, data: Encoded) -> None:
         """Ask it."""
-        outputs = outputs_of(teacher, data)
-        self._ragged = outputs[0].ndim > 1
-        self._outputs = outputs if self._ragged else [np.stack(outputs)]
-        self._lengths = data.lengths
+        self._each, self._lengths = outputs_of(teacher, data), data.lengths
 
     def at(self, examples: NDArray[np.int64], like: Tensor) -> Tensor:
         """Of a batch, in the shape of a student's outputs; no answer is at a padded token."""
-        if not self._ragged:
-            return torch.from_numpy(self._outputs[0][examples]).to(like.device)
         found = np.full(like.shape, NEVER, np.float32)
         for row, i in enumerate(examples.tolist()):
-            found[row, : self._lengths[i]] = self._outputs[i][: self._lengths[i]]
+            if self._each[i].ndim > 1:  # (T, 2)
+                found[row, : self._lengths[i]] = self._each[i][: self._lengths[i]]
+            else:
+                found[row] = self._each[i]
         return torch.from_numpy(found).to(like.device)
 
 
