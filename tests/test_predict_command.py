@@ -290,7 +290,6 @@ def test_what_cannot_be_said_is_refused(
 
 def test_no_text_and_no_folder_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     assert "there is no text: give one in quotes" in refused(folders["classes"])
-    assert "there is no text: give one in quotes" in refused(folders["classes"], "the cat", " ")
     assert "has no config.json" in refused(tmp_path, "a")
 
 

@@ -56,7 +56,7 @@ def _texts(given: Sequence[str]) -> list[str]:
     found: list[str] = []
     for text in given:
         found += _lines() if text == STDIN else [text]
-    if not found or not all(text.strip() for text in found):
+    if not found:
         raise BadInputError("there is no text: give one in quotes, or - and a text a line")
     return found
 
