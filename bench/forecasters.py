@@ -99,6 +99,26 @@ def forecasters(card: "Card", wanted: Wanted) -> Answers:
     return Answers(tuple(found), tuple(left_out))
 
 
+def of_mixtures(card: "Card", wanted: Wanted, scheme: str) -> Forecaster:
+    """The predictor of mixtures of the first wanted runtime, asked of one of them.
+
+    Raises:
+        BadInputError: the card has none that knows the arithmetic of the scheme, or its rows are
+            too few for the bounds.
+    """
+    runtime, numerics = wanted.runtimes[0], numerics_of(scheme)
+    entry = card.find(runtime, MIXED, wanted.profile)
+    if entry is None or not _kinds(numerics) <= set(entry.domain.kinds):
+        raise BadInputError(
+            f"the card of {card.device} has no predictor of mixtures with {scheme} on {runtime}: "
+            "measure rows in each of their schemes"
+        )
+    work = _workloads(entry.domain.ranges, wanted)
+    found = Forecaster(runtime, scheme, MIXED, entry.calibrated(), numerics, work)
+    _require_bounds(found, wanted.confidence)
+    return found
+
+
 def _has(card: "Card", wanted: Wanted) -> dict[str, list[str]]:
     """The schemes of the card by runtime, `mixed` among them."""
     has: dict[str, list[str]] = {}

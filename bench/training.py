@@ -206,11 +206,15 @@ def _require_one_machine(found: Iterable[Labelled]) -> None:
 
 def unlikeness(a: Session, b: Session) -> dict[str, tuple[object, object]]:
     """On what two sessions differ that keeps their rows from one predictor; empty if nothing."""
+    return unlike(a.environment, b.environment)
+
+
+def unlike(a: Environment, b: Environment) -> dict[str, tuple[object, object]]:
+    """The same of two environments."""
     found = differences(_comparable(a), _comparable(b))
     return {name: pair for name, pair in found.items() if name not in UNRELATED}
 
 
-def _comparable(session: Session) -> Environment:
+def _comparable(environment: Environment) -> Environment:
     """Memory is what the machine had that day: a virtual one's moves by some pages."""
-    environment = session.environment
     return replace(environment, hardware=replace(environment.hardware, memory_bytes=None))
