@@ -27,6 +27,7 @@ class Task:
     workload: Workload
     procedure: Procedure
     source: Source = field(default_factory=Source)
+    """An ONNX file of ours is loaded as it is; the subject has the sizes and scheme of it."""
 
 
 @dataclass(frozen=True, slots=True)

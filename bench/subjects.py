@@ -73,7 +73,7 @@ def _digest(files: Sequence[Path]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """A foreign graph with its weights, read from where it lies."""
+    """A graph with its weights, read from where it lies."""
 
     path: Path
     initializers: Mapping[str, Any] = field(default_factory=dict)
@@ -102,9 +102,20 @@ def build(
         return quantised(Path(source.path), scheme)
     if architecture is None:
         return OnnxFile(Path(source.path))
+    if source.is_onnx:
+        return _shipped(takes, scheme, source)
     if takes in MAKERS:
         return _module(takes, architecture, scheme, source, seed, cap)
     return of_pressed(takes, _pressed(architecture, scheme, source, seed))
+
+
+def _shipped(takes: str, scheme: str, source: Source) -> OnnxFile:
+    """A file of ours, whose sizes and scheme are known: it is loaded, nothing is built."""
+    from quant.scheme import parse
+
+    if takes != "graph":
+        raise BadInputError(f"{source.path} is an ONNX file, and this runtime reads none")
+    return OnnxFile(Path(source.path), floats=parse(scheme).rest)
 
 
 def of_pressed(takes: str, pressed: "Pressed") -> object:

@@ -98,14 +98,22 @@ def training_sets(ledger: Ledger, wanted: Wanted) -> list[TrainingSet]:
 
 
 def labelled(ledger: Ledger) -> list[Labelled]:
-    """The current rows whose network is known, oldest first."""
+    """The current rows whose network is known, oldest first; those of our files left out.
+
+    A file has a head behind the encoder, and its latency is what a prediction is held against.
+    """
     places = Places()
     levels = stats.references((places[s], row) for s, row in ledger.measurements())
     return [
         Labelled(s, row, stats.label(row, levels, places[s]).latency_ms)
         for s, row in ledger.measurements(current=True)
-        if row.subject.architecture is not None
+        if row.subject.architecture is not None and not of_a_file(row)
     ]
+
+
+def of_a_file(row: Measurement) -> bool:
+    """Was an ONNX file timed, and not an encoder that was built for it?"""
+    return row.subject.source.partition("@")[0].lower().endswith(".onnx")
 
 
 def rows_of(found: Sequence[Labelled]) -> "Rows":

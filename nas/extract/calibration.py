@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from nas.data.task import TRAIN, Task
 from nas.data.tokens import encode, tokenizer_of
+from nas.extract.onnx_files import Observed
+from nas.score.engines import fed
+from nas.score.scorer import Scorer
 from results.errors import BadInputError
 from results.textfile import read_text
 
@@ -52,6 +55,15 @@ def of_task(task: Task) -> Text:
     texts = tuple(split.texts[i] for i in places)
     pairs = None if split.pairs is None else tuple(split.pairs[i] for i in places)
     return Text(f"{task.name} {TRAIN}@sha256:{split.digest[:16]}", texts, pairs)
+
+
+def of_scorer(scorer: Scorer) -> Observed:
+    """What a scorer calibrates on: with it a file has the very ranges that were scored.
+
+    Whole examples of the train split, drawn by the scorer's seed; questions in their windows.
+    """
+    found, label = scorer.calibration
+    return Observed(label, fed(found))
 
 
 def batches(text: Text, folder: Path, positions: int) -> list[Mapping[str, NDArray[np.int64]]]:

@@ -16,6 +16,7 @@ from nas.extract.folder import (
 )
 from nas.extract.model import Model, cut
 from nas.extract.names import file_of
+from nas.extract.onnx_files import Observed
 from nas.folder import Saved, put
 from profiler.environment import read_software, revision
 from quant.scheme import Scheme
@@ -29,8 +30,8 @@ class Wish:
 
     schemes: tuple[Scheme, ...] = ()
     """A file for ONNX runtimes for each; fp32 among them if there are any."""
-    text: Text | None = None
-    """For the schemes that are calibrated."""
+    text: Text | Observed | None = None
+    """For the schemes that are calibrated; batches of it where it was cut into them already."""
 
 
 def require_text(wish: Wish) -> None:
@@ -57,16 +58,22 @@ def extract(
     model = cut(saved, sub)
     wanted = identity(model, origin)
     require_free(output, wanted)
-    observed = None
-    if wish.text is not None and any(scheme.calibrated for scheme in wish.schemes):
-        fed = batches(wish.text, saved.folder, model.architecture.positions)
-        observed = onnx_files.Observed(wish.text.label, fed)
+    observed = _observed(model, saved, wish)
     with replaced(output) as folder:
         put(folder, model.tensors, model.config, saved.folder)
         if wish.schemes:
             onnx_files.write(model, folder, wish.schemes, observed)
         write_record(folder, wanted, _more(model, origin, folder, wish))
     return model
+
+
+def _observed(model: Model, saved: Saved, wish: Wish) -> Observed | None:
+    text = wish.text
+    if text is None or isinstance(text, Observed):
+        return text
+    if not any(scheme.calibrated for scheme in wish.schemes):
+        return None
+    return Observed(text.label, batches(text, saved.folder, model.architecture.positions))
 
 
 def _more(model: Model, origin: Origin, folder: Path, wish: Wish) -> dict[str, Any]:

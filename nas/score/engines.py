@@ -116,7 +116,12 @@ def calibrated(
     """Ranges of the slice itself on batches without padding; None where none are needed."""
     if not scheme.calibrated:
         return None
-    fed = [
+    return calibrate(architecture, scheme, weights, fed(text))
+
+
+def fed(text: Sequence[Batch]) -> list[Mapping[str, NDArray[np.int64]]]:
+    """Batches without padding as a graph takes them, by input name."""
+    return [
         {
             "input_ids": batch.ids,
             "attention_mask": np.ones_like(batch.ids),
@@ -124,7 +129,6 @@ def calibrated(
         }
         for batch in text
     ]
-    return calibrate(architecture, scheme, weights, fed)
 
 
 def quantised(

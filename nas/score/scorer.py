@@ -134,7 +134,7 @@ class Scorer:
             "scheme": scheme.name,
             "engine": engines.engine_of(scheme),
             "sums": engines.sums(scheme),
-            "calibration": self._calibration[1] if scheme.calibrated else "",
+            "calibration": self.calibration[1] if scheme.calibrated else "",
         }
         return self._content.key(asked)
 
@@ -161,7 +161,7 @@ class Scorer:
             examples=len(self._examples),
             split_digest=self._content.split,
             most_tokens=self.most_tokens,
-            calibration=self._calibration[1] if scheme.calibrated else "",
+            calibration=self.calibration[1] if scheme.calibrated else "",
             seed=self.options.seed,
             metrics=judged.metrics,
             loss=judged.loss,
@@ -178,7 +178,7 @@ class Scorer:
         if scheme.name == "fp32":
             return engines.floats(network)
         weights = engines.sliced(cut, self._weights)
-        text = self._calibration[0] if scheme.calibrated else []
+        text = self.calibration[0] if scheme.calibrated else []
         found = engines.calibrated(cut.sub, scheme, weights, text)
         return engines.quantised(network, scheme, weights, found, threads)
 
@@ -188,8 +188,8 @@ class Scorer:
         return f"{self.saved.folder.resolve().name}@sha256:{self._content.weights[:16]}"
 
     @cached_property
-    def _calibration(self) -> tuple[list[Batch], str]:
-        """Batches of text without padding, and where they come from."""
+    def calibration(self) -> tuple[list[Batch], str]:
+        """What static ranges are observed on: batches without padding, and where they are from."""
         chosen = drawn(split_of(self.task, TRAIN), self.options.calibration, self.options.seed)
         asked = questions_of(self.task, chosen, self._tokenizer, self.most_tokens)
         label = f"{self.task.name} {TRAIN} ({len(chosen)})@sha256:{digest(asked.encoded)[:16]}"

@@ -1,0 +1,203 @@
+"""The very ONNX files that ship, measured as `bench profile` measures. Chooses no network."""
+
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.foreign import require_encoder_graph
+from bench.plan import Plan, Task
+from bench.request import Asked, Chosen, Ground, ground_of
+from bench.sitting import Sitting, measure, prepare
+from bench.subjects import Source, source_of
+from bench.summary import scaled
+from bench.watch import Silent, Watch
+from profiler.device import this_host
+from profiler.environment import read_hardware
+from profiler.isolate import ALLOCATOR, Worker, WorkerError, stable_variables
+from profiler.runtimes.runtime import load_runtime
+from quant.scheme import parse
+from results.architecture import Architecture
+from results.choice import Measured
+from results.errors import BadInputError
+from results.measurement import Measurement, Subject
+from results.session import key_at, place
+from results.stats import Label
+
+PROCESSES = 3
+"""Fresh ones a row is measured in: the lottery of memory layout shows between them."""
+
+TARGET = 0.015
+"""Half-width of the interval at which a file leaves the rotation; half of `bench profile`'s."""
+
+PATIENCE_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """An ONNX file of ours, and what was put into it."""
+
+    path: Path
+    architecture: Architecture
+    scheme: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What came of one file."""
+
+    file: ModelFile
+    measured: tuple[Measured, ...] = ()
+    """One for each number of tokens, in the order asked for; none where one of them failed."""
+    noisy: bool = False
+    """Did an interval stay wider than twice the target, in every try?"""
+    failure: str = ""
+    """Why there is no latency."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """Where and how files are measured."""
+
+    device: str
+    tokens: tuple[int, ...]
+    results: Path
+    """Folder of the ledger."""
+    runtime: str = "onnxruntime"
+    devices: Path | None = None
+    """File of device definitions; the usual one where None."""
+    processes: int = PROCESSES
+    target_error: float = TARGET
+    seed: int = 0
+    """Of the token ids and of the order of visits."""
+    resume: bool = True
+    """Rows count that the ledger has of the same file, from this machine in this condition."""
+
+
+def measure_files(files: Sequence[ModelFile], how: How, watch: Watch | None = None) -> list[Timed]:
+    """What each file costs, in that order; files of similar size are measured in turn.
+
+    Every file has the anchor of its sizes and scheme beside it. The rows go into the ledger with
+    the file's digest; those that it has already are not measured again, noisy ones apart.
+
+    Raises:
+        BadInputError: this host is not the device, the runtime cannot run a scheme, or a file is
+            missing, no encoder, or has too few positions.
+    """
+    if not files:
+        return []
+    asked = _asked(files, how)
+    ground = ground_of(asked, this_host(read_hardware()))
+    tasks = {file: _tasks(file, ground, how) for file in files}
+    together = tuple(dict.fromkeys(task for found in tasks.values() for task in found))
+    plan = Plan(ground.device, (how.runtime,), together, ground.procedure, how.seed, ground.cap)
+    sitting = _ours(prepare(asked, plan))
+    failures: dict[Task, str] = {}
+    if _is_open(sitting):
+        failures = dict(measure(sitting, watch or Silent()).failures)
+    rows = {(row.subject, row.workload): row for row in sitting.rows(together)}
+    labels = scaled(sitting.ledger.measurements(), sitting.session).labels
+    found = {task: rows.get((task.subject, task.workload)) for task in together}
+    return [_timed(file, tasks[file], found, labels, failures) for file in files]
+
+
+def _asked(files: Sequence[ModelFile], how: How) -> Asked:
+    if not how.tokens:
+        raise BadInputError("no number of tokens to measure at: give one")
+    chosen = Chosen(
+        space=None,
+        samples=1,
+        seed=how.seed,
+        arch=None,
+        models=(),
+        runtimes=(how.runtime,),
+        schemes=tuple(dict.fromkeys(file.scheme for file in files)),
+        batch=None,
+        tokens=how.tokens,
+        threads=None,
+        target_error=how.target_error,
+        processes=how.processes,
+        deployed=False,
+    )
+    return Asked(how.device, how.devices, chosen, how.results, how.resume, None)
+
+
+def _tasks(file: ModelFile, ground: Ground, how: How) -> list[Task]:
+    most, there = max(how.tokens), file.architecture.positions
+    if most > there:
+        raise BadInputError(
+            f"{most} tokens do not fit the {there} positions of {file.path}: give fewer"
+        )
+    if load_runtime(how.runtime).takes != "graph":
+        raise BadInputError(
+            f"{how.runtime} reads no ONNX file: choose onnxruntime or openvino as --runtime"
+        )
+    source = source_of(file.path)
+    require_encoder_graph(file.path, ground.device.batch, how.tokens)
+    subject = Subject(file.architecture, parse(file.scheme).name, how.runtime, source.label)
+    return [
+        Task(subject, workload, ground.procedure, Source(source.path, source.label))
+        for workload in ground.device.workloads()
+    ]
+
+
+def _ours(sitting: Sitting) -> Sitting:
+    """The session says which command it is of."""
+    argv = (Path(sys.argv[0]).name, *sys.argv[1:])
+    return replace(sitting, session=replace(sitting.session, argv=argv))
+
+
+def _is_open(sitting: Sitting) -> bool:
+    where = place(sitting.session)
+    return any(key_at(where, task) not in sitting.done for task in sitting.plan.tasks)
+
+
+def _timed(
+    file: ModelFile,
+    tasks: Sequence[Task],
+    rows: dict[Task, Measurement | None],
+    labels: dict[str, Label],
+    failures: dict[Task, str],
+) -> Timed:
+    if why := next((failures[task] for task in tasks if task in failures), ""):
+        return Timed(file, failure=why)
+    found = [row for task in tasks if (row := rows[task]) is not None]
+    measured = tuple(_measured(row, labels[row.id]) for row in found)
+    return Timed(file, measured, any(row.noisy for row in found))
+
+
+def _measured(row: Measurement, label: Label) -> Measured:
+    """The interval is of the logarithm, as that of `results.stats` is."""
+    return Measured(
+        device=row.device,
+        runtime=row.subject.runtime,
+        tokens=row.workload.tokens,
+        ms=label.latency_ms,
+        lower=label.latency_ms * math.exp(-label.error),
+        upper=label.latency_ms * math.exp(label.error),
+        rows=(row.id,),
+    )
+
+
+def memory_of(path: Path, runtime: str = "onnxruntime", tokens: int = 128) -> float:
+    """Megabytes (10^6 bytes) that a process needs for a file, beside those of the runtime itself.
+
+    The most that was resident while a fresh process loaded it and answered, one thread, batch 1,
+    less what was resident when the runtime had been imported. Loading may need more than answers.
+
+    Raises:
+        BadInputError: there is no such file, or it cannot be loaded.
+    """
+    if not path.is_file():
+        raise BadInputError(f"{path} is no file: name the .onnx file whose memory is meant")
+    variables = stable_variables(os.environ, 1, {})
+    plain = {name: value for name, value in variables.items() if name not in ALLOCATOR}
+    request = {"path": str(path.resolve()), "runtime": runtime, "tokens": tokens}
+    with Worker("bench.search.measure_worker", plain, None) as worker:
+        try:
+            (answer,) = worker.ask(request, PATIENCE_S)
+        except WorkerError as error:
+            raise BadInputError(f"{path} cannot be loaded by {runtime}: {error}") from None
+    return float(str(answer["bytes"])) / 1e6
