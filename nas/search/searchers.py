@@ -1,0 +1,46 @@
+"""Every search algorithm by its name. Loads only the one that is asked for."""
+
+from importlib import import_module
+from typing import NamedTuple, cast
+
+from nas.search.searcher import Ground, Searcher
+from results.errors import BadInputError
+
+
+class _Place(NamedTuple):
+    module: str
+    kind: str
+    extra: str = ""
+    """What `subbert[search]` brings for it."""
+
+
+_PLACES = {
+    "surrogate": _Place("surrogate", "Surrogate"),
+    "evolution": _Place("evolution", "Evolution"),
+    "random": _Place("uniform", "Random"),
+}
+
+NAMES = tuple(_PLACES)
+DEFAULT = "surrogate"
+
+
+def searcher(name: str, ground: Ground, seed: int) -> Searcher:
+    """The searcher of this name, new.
+
+    Raises:
+        BadInputError: no searcher has that name, or the package that it needs is not installed.
+    """
+    if name not in _PLACES:
+        known = ", ".join(NAMES)
+        raise BadInputError(f"no searcher is called {name!r}: name one of {known}")
+    place = _PLACES[name]
+    try:
+        kind = getattr(import_module(f"nas.search.{place.module}"), place.kind)
+    except ModuleNotFoundError as error:
+        if error.name != place.extra:
+            raise
+        raise BadInputError(
+            f"the searcher {name!r} needs the package {place.extra}: "
+            "pip install 'subbert[search]', or choose another"
+        ) from None
+    return cast("Searcher", kind(ground, seed))

@@ -1,0 +1,172 @@
+"""What every searcher promises, whatever its algorithm."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.search.places import Places
+from nas.search.searcher import Ground, Searcher
+from nas.search.searchers import NAMES, searcher
+from results.errors import BadInputError
+from tests.made_search import (
+    ALIKE,
+    LAYERED,
+    TINY,
+    TINY_LAYERED,
+    ground,
+    play,
+    score,
+    trials,
+)
+from tests.small_spaces import STRANGERS, small_spaces
+
+GROUNDS = {
+    "alike, a limit": ground(ALIKE, 0.5, worth=0.6),
+    "alike, the front": ground(ALIKE),
+    "layered, a limit": ground(LAYERED, 0.5, worth=0.6),
+    "layered, the front": ground(LAYERED),
+}
+Make = Callable[[Ground, int], Searcher]
+
+
+@pytest.fixture(params=NAMES)
+def make(request: pytest.FixtureRequest) -> Make:
+    return lambda where, seed: searcher(request.param, where, seed)
+
+
+@pytest.fixture(params=GROUNDS)
+def where(request: pytest.FixtureRequest) -> Ground:
+    return GROUNDS[request.param]
+
+
+def test_proposals_are_members_within_the_limit_and_never_twice(make, where) -> None:
+    found = play(make(where, 0), where, rounds=8)
+
+    assert len(found) == len({t.architecture for t in found}) == 64
+    assert all(t.architecture in where.space for t in found)
+    assert all(where.worth <= t.cost <= (where.limit or np.inf) for t in found)
+
+
+def test_nobody_is_told_what_was_told_by_another(make, where) -> None:
+    others = {t.architecture for t in play(searcher("random", where, 5), where, rounds=6)}
+    one = make(where, 0)
+
+    one.tell(trials(where, sorted(others)))
+    found = {t.architecture for t in play(one, where, rounds=6)}
+
+    assert len(found) == 48
+    assert not found & others
+
+
+def test_the_same_seed_walks_the_same_path_and_another_one_another(make, where) -> None:
+    first, again, other = (play(make(where, seed), where, rounds=6) for seed in (7, 7, 8))
+
+    assert first == again
+    assert first != other
+
+
+def test_who_is_asked_and_told_the_same_goes_on_alike(make, where) -> None:
+    one, other = make(where, 3), make(where, 3)
+    played = play(one, where, rounds=5)
+
+    for start in range(0, len(played), 8):
+        other.ask(8)
+        other.tell(list(played[start : start + 8]))
+
+    assert play(one, where, rounds=3) == play(other, where, rounds=3)
+
+
+def test_telling_leaves_the_caller_s_list_alone(make, where) -> None:
+    one = make(where, 0)
+    told = trials(where, one.ask(8))
+    before = list(told)
+
+    one.tell(told)
+    told.clear()
+    one.tell(before)
+    one.ask(8)
+
+    assert trials(where, [t.architecture for t in before]) == before
+
+
+@pytest.mark.parametrize("space", [TINY, TINY_LAYERED], ids=["alike", "layered"])
+@pytest.mark.parametrize("part", [None, 0.6])
+def test_a_tiny_space_is_used_up_and_then_nothing_is_proposed(make, space, part) -> None:
+    where = ground(space, part, worth=0.9)
+    limit = np.inf if where.limit is None else where.limit
+    inside = {a for a in space if a.macs(16) / 1e5 <= limit}
+
+    one = make(where, 1)
+    found = [t.architecture for t in play(one, where, rounds=40, n=3)]
+
+    assert inside == set(found)
+    assert len(inside) == len(found)
+    assert one.ask(3) == []
+
+
+def test_a_limit_that_nothing_keeps_ends_at_once(make) -> None:
+    for space in (ALIKE, LAYERED):
+        assert make(replace(ground(space, 0.5), limit=1e-9, worth=0.0), 0).ask(4) == []
+
+
+def test_where_few_keep_the_limit_each_is_proposed_once(make) -> None:
+    for space in (ALIKE, LAYERED):
+        where = ground(space, 0.2)
+        found = [t.architecture for t in play(make(where, 0), where, rounds=60, n=4)]
+
+        assert len(found) == len(set(found)) > 1
+        assert all(t.cost <= where.limit for t in trials(where, found))
+        if space is ALIKE:
+            assert sum(where.cost.of(list(ALIKE)) <= where.limit) == len(found)
+
+
+def test_asked_for_one_at_a_time_or_before_it_was_told_it_proposes_others(make, where) -> None:
+    one = make(where, 2)
+    several = [a for _ in range(6) for a in one.ask(3)]
+    one.tell(trials(where, several[::-1]))
+    several += [a for _ in range(4) for a in one.ask(1)]
+
+    assert len(several) == len(set(several)) == 22
+
+
+def test_scores_that_are_no_numbers_do_not_stop_it(make, where) -> None:
+    one = make(where, 2)
+    for value in (np.nan, np.inf, 0.5, 0.5, -np.inf, 0.5):
+        one.tell([replace(t, score=value) for t in trials(where, one.ask(8))])
+
+    assert len(one.ask(8)) == 8
+
+
+LEARNERS = [n for n in NAMES if n not in {"random", "grid", "fast"}]
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("space", [ALIKE, LAYERED], ids=["alike", "layered"])
+def test_late_proposals_are_better_than_random_ones(name, space) -> None:
+    where = ground(space, 0.8)
+    late = [play(searcher(name, where, s), where, rounds=16)[-48:] for s in range(3)]
+    chance = [play(searcher("random", where, s), where, rounds=16)[-48:] for s in range(3)]
+
+    middle = np.median([t.score for played in late for t in played])
+    assert middle > np.quantile([t.score for played in chance for t in played], 0.7)
+    assert all(t.cost <= where.limit for played in late for t in played)
+
+
+def test_an_unknown_name_is_refused_with_all_that_there_are() -> None:
+    with pytest.raises(BadInputError, match=r"no searcher is called 'best': .*surrogate.*random"):
+        searcher("best", GROUNDS["alike, a limit"], 0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(space=small_spaces(), stranger=STRANGERS, data=st.data())
+def test_a_place_is_the_number_that_gives_the_member(space, stranger, data) -> None:
+    number = data.draw(st.integers(0, space.count - 1))
+    places = Places(space)
+
+    assert number == places.of(space.at(number))
+    assert (places.of(stranger) is not None) == (stranger in space)
+    assert score(space.at(number)) < 1
