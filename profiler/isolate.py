@@ -91,17 +91,42 @@ class Worker:
         Raises:
             WorkerError: the worker died, or was silent for `timeout_s` seconds.
         """
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
+        self.send(request)
+        yield from self.answers(timeout_s)
+
+    def send(self, request: Mapping[str, object]) -> None:
+        """Send one request and do not wait: `fileno` is readable once there are `answers`.
+
+        Raises:
+            WorkerError: the worker died.
+        """
+        stdin = self._process.stdin
+        if stdin is None:
             raise WorkerError("the worker has no pipes")
         try:
             stdin.write(json.dumps(request).encode() + b"\n")
             stdin.flush()
         except OSError:
             raise WorkerError(self._obituary()) from None
+
+    def answers(self, timeout_s: float) -> Iterator[dict[str, object]]:
+        """What `ask` yields, to a request that was sent."""
+        stdout = self._process.stdout
+        if stdout is None:
+            raise WorkerError("the worker has no pipes")
         while (answer := self._line(stdout, timeout_s)).get("event") != "done":
             if answer.get("event") != "alive":
                 yield answer
+
+    def fileno(self) -> int:
+        """Of the pipe that its answers come through, for `select`.
+
+        Raises:
+            WorkerError: there is none.
+        """
+        if self._process.stdout is None:
+            raise WorkerError("the worker has no pipes")
+        return self._process.stdout.fileno()
 
     def _line(self, stdout: IO[bytes], timeout_s: float) -> dict[str, object]:
         deadline = time.monotonic() + timeout_s

@@ -3,7 +3,8 @@
 What ONNX Runtime runs is made by the quantiser and the graph that are timed and exported.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -83,6 +84,17 @@ def floats(network: Network) -> Ready:
 
     stored = shapes(network.architecture).values()
     return Ready(answer, 4 * sum(int(np.prod(shape)) for shape in stored))
+
+
+@contextmanager
+def threads(wanted: int | None) -> Iterator[int]:
+    """Torch with so many threads for a while; as many as before where None."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(wanted or before)
+    try:
+        yield wanted or before
+    finally:
+        torch.set_num_threads(before)
 
 
 def outputs(answer: Answer, batches: Iterable[Batch], entries: int) -> list[Floats]:

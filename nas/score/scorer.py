@@ -3,14 +3,12 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import torch
 
 from nas.checkpoint import TENSORS
 from nas.data.batches import Batch
@@ -127,6 +125,27 @@ class Scorer:
         for cut in cuts:
             yield self._kept.find(self.key(cut.sub, wanted)) or self._scored(cut, wanted)
 
+    def find(self, architecture: Architecture, scheme: str = "fp32") -> Score | None:
+        """The score if it was ever kept; refuses what `score` refuses, and computes nothing."""
+        cut, wanted = self._asked(architecture, scheme)
+        return self._kept.find(self.key(cut.sub, wanted))
+
+    def compute(
+        self, architecture: Architecture, scheme: str = "fp32", *, threads: int | None = None
+    ) -> Score:
+        """The score, by so many threads rather than those of the options.
+
+        It is not looked for, and has no id and no session before `keep`.
+        """
+        return self._computed(*self._asked(architecture, scheme), threads or self.options.threads)
+
+    def keep(self, score: Score) -> Score:
+        """Number what `compute` gave, here or elsewhere; on return it is on the disk."""
+        row, session = self._kept.next()
+        numbered = replace(score, id=row, session=session)
+        self._kept.add(numbered)
+        return numbered
+
     def key(self, architecture: Architecture, scheme: Scheme) -> str:
         """SHA-256 of all that decides a score: 64 hexadecimal digits."""
         asked = {
@@ -139,17 +158,20 @@ class Scorer:
         return self._content.key(asked)
 
     def _scored(self, cut: Cut, scheme: Scheme) -> Score:
-        row, session = self._kept.next()
+        self._kept.next()  # the session begins before its first row is computed
+        return self.keep(self._computed(cut, scheme, self.options.threads))
+
+    def _computed(self, cut: Cut, scheme: Scheme, wanted: int | None) -> Score:
         began = time.perf_counter()
-        with _told(cut.sub, scheme), _threads(self.options.threads) as threads:
+        with _told(cut.sub, scheme), engines.threads(wanted) as threads:
             ready = self._ready(cut, scheme, threads)
             data = self._questions.encoded
             batches = unpadded(data, 1) if engines.alone(scheme) else self._batches
             outputs = engines.outputs(ready.answer, batches, len(data))
             judged = self._questions.judge(outputs)
-        score = Score(
-            id=row,
-            session=session,
+        return Score(
+            id="",
+            session="",
             key=self.key(cut.sub, scheme),
             architecture=cut.sub,
             scheme=scheme.name,
@@ -170,8 +192,6 @@ class Scorer:
             seconds=time.perf_counter() - began,
             scored_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        self._kept.add(score)
-        return score
 
     def _ready(self, cut: Cut, scheme: Scheme, threads: int) -> engines.Ready:
         network = self.supernet.at(cut.sub)
@@ -194,6 +214,11 @@ class Scorer:
         asked = questions_of(self.task, chosen, self._tokenizer, self.most_tokens)
         label = f"{self.task.name} {TRAIN} ({len(chosen)})@sha256:{digest(asked.encoded)[:16]}"
         return list(unpadded(asked.encoded, CALIBRATION_BATCH)), label
+
+    def _asked(self, architecture: Architecture, scheme: str) -> tuple[Cut, Scheme]:
+        wanted = parse(scheme)
+        engines.engine_of(wanted)
+        return self._cut(architecture), wanted
 
     def _cut(self, architecture: Architecture) -> Cut:
         whole = self.saved.architecture
@@ -220,14 +245,3 @@ def _told(architecture: Architecture, scheme: Scheme) -> Iterator[None]:
         yield
     except BadInputError as error:
         raise BadInputError(f"{architecture} in {scheme}: {error}") from None
-
-
-@contextmanager
-def _threads(wanted: int | None) -> Iterator[int]:
-    """Torch with so many threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(wanted or before)
-    try:
-        yield wanted or before
-    finally:
-        torch.set_num_threads(before)
