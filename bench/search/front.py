@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from nas.pareto import front
-from results.choice import Limit, Measured, Outcome, Predicted, Search, Tried
+from results.choice import Dropped, Limit, Measured, Outcome, Predicted, Search, Tried, Winner
 from results.errors import BadInputError
 from results.searches import SEARCHES, Run
 
 QUANTISED = "quantised"
 """A stage; the other is `full`."""
 
-Latency = TypeVar("Latency", Predicted, Measured)
+Latency = TypeVar("Latency", bound=Predicted | Measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,11 @@ class Found:
         return tuple(x for x in self.trials if x.stage == stage)
 
     @property
+    def finalists(self) -> list[Winner | Dropped]:
+        """Those that were measured."""
+        return [*self.outcome.winners, *self.outcome.dropped] if self.outcome else []
+
+    @property
     def front(self) -> tuple[Tried, ...]:
         """Of the last stage, the trials that none beats in cost and score, the cheapest first."""
         last = self.of_stage(self.stages[-1]) if self.trials else ()
@@ -134,7 +139,5 @@ def places(found: Sequence[Found]) -> tuple[Place, ...]:
 def _latencies(found: Found) -> Iterator[Predicted | Measured]:
     for trial in found.trials:
         yield from trial.predicted
-    if found.outcome is not None:
-        for winner in found.outcome.winners:
-            yield from winner.predicted
-            yield from winner.measured
+    for finalist in found.finalists:
+        yield from finalist.measured
