@@ -6,10 +6,10 @@
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -104,6 +104,20 @@ class Run:
         """Keep what was chosen."""
         _write(self.folder / OUTCOME, outcome)
 
+    def note(self, name: str, content: Mapping[str, Any]) -> None:
+        """Keep what a search that goes on must not find out anew."""
+        _put(self.folder / f"{name}.json", msgspec.json.encode(content) + b"\n")
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """What was kept; None where nothing was, or it cannot be read."""
+        path = self.folder / f"{name}.json"
+        if not path.is_file():
+            return None
+        try:
+            return msgspec.json.decode(read_text(path).encode(), type=dict[str, Any])
+        except (ValueError, RecursionError):
+            return None
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else works in this folder meanwhile.
@@ -135,19 +149,17 @@ def _read(path: Path, kind: type[T]) -> T:
     text = read_text(path).encode()
     try:
         version = msgspec.json.decode(text, type=_Version).format
-        if version > FORMAT:
-            raise BadInputError(
-                f"{path} was written by a newer subbert (format {version}, this one reads up to "
-                f"{FORMAT}): upgrade subbert"
-            )
-        return msgspec.json.decode(text, type=kind)
-    except BadInputError:
-        raise
+        found = msgspec.json.decode(text, type=kind) if version <= FORMAT else None
     except (ValueError, RecursionError) as error:
-        reason = one_line(error)
         raise BadInputError(
-            f"{path} is damaged ({reason}): search again under another --name"
+            f"{path} is damaged ({one_line(error)}): search again under another --name"
         ) from None
+    if found is None:
+        raise BadInputError(
+            f"{path} was written by a newer subbert (format {version}, this one reads up to "
+            f"{FORMAT}): upgrade subbert"
+        )
+    return found
 
 
 def _write(path: Path, content: Search | Outcome) -> None:

@@ -1,0 +1,201 @@
+"""Finalists become files, files are measured, and what breaks a limit is dropped.
+
+What is measured is what ships: the ONNX file of a sub-model with its head, quantised by ranges
+that were observed on the text that its score was calibrated on.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from bench.search.limits import told
+from bench.search.oracle import Oracle
+from bench.search.stages import first_metric, rank
+from nas.extract.extraction import Wish, extract
+from nas.extract.folder import RECORD, Origin
+from nas.extract.names import file_of
+from quant.scheme import parse
+from results.architecture import Architecture
+from results.choice import Dropped, Limit, Measured, Tried, Winner
+from results.notation import format_architecture
+
+if TYPE_CHECKING:
+    from nas.extract.onnx_files import Observed
+    from nas.folder import Saved
+
+MODELS = "models"
+AT_ONCE = 6
+"""Files measured side by side: as many as a block holds."""
+
+SPARE = 2
+"""Finalists beside as many as are wanted, so that one that is dropped costs no further round."""
+
+MOST = 60
+"""Finalists that are made into files before the search gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """A sub-model as a folder."""
+
+    trial: Tried
+    folder: str
+    """Within the run's folder."""
+    file: str
+    """The ONNX file within it."""
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What measuring a finalist said."""
+
+    measured: tuple[Measured, ...]
+    memory_megabytes: float | None = None
+    failure: str = ""
+
+
+class Judge(Protocol):
+    """Measures files: here, or wherever the devices are."""
+
+    def judge(self, run: Path, finalists: Sequence[Finalist]) -> list[Judged]:
+        """One for each, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes finalists."""
+
+    saved: "Saved"
+    origin: Origin
+    text: "Observed | None"
+    run: Path
+
+    def make(self, trial: Tried) -> Finalist:
+        """The folder of a trial's sub-model; one that is there already is taken as it is."""
+        scheme = parse(trial.scheme)
+        name = f"{MODELS}/{_name(trial)}"
+        folder, file = self.run / name, file_of(scheme.name)
+        digest = _digest_of(folder, file)
+        if digest is None:
+            wish = Wish((scheme,), self.text if scheme.calibrated else None)
+            extract(self.saved, self.origin, trial.architecture, folder, wish)
+            digest = _sha256(folder / file)
+        return Finalist(trial, name, file, digest, (folder / file).stat().st_size)
+
+
+def verified(
+    trials: Sequence[Tried],
+    limits: Sequence[Limit],
+    wanted: int,
+    maker: Maker,
+    judge: Judge,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[list[Finalist], list[Judged], list[Dropped]]:
+    """The best trials that keep every limit when they are measured, and those that did not.
+
+    Trials are taken in the order of their scores until as many stand as are wanted.
+    """
+    least = next((x.value for x in limits if x.kind == "accuracy"), 0.0)
+    ranked = [t for t in rank(_once(trials)) if t.cost <= 1 and first_metric(t) >= least]
+    standing: list[Finalist] = []
+    judged: list[Judged] = []
+    dropped: list[Dropped] = []
+    waiting = iter(ranked[:MOST])
+    while len(standing) < wanted:
+        batch = list(islice(waiting, min(wanted - len(standing) + SPARE, AT_ONCE)))
+        if not batch:
+            break
+        finalists = [maker.make(trial) for trial in batch]
+        say(f"measuring {len(finalists)} finalists")
+        for finalist, found in zip(finalists, judge.judge(maker.run, finalists), strict=True):
+            why = found.failure or "; ".join(broken(finalist, found, limits))
+            if why:
+                dropped.append(_dropped(finalist, found, why))
+            elif len(standing) < wanted:
+                standing.append(finalist)
+                judged.append(found)
+    return standing, judged, dropped
+
+
+def broken(finalist: Finalist, found: Judged, limits: Sequence[Limit]) -> Iterator[str]:
+    """Which limits a measured file breaks, a clause each: the upper end of an interval counts."""
+    for limit in limits:
+        if limit.kind == "latency":
+            for one in found.measured:
+                if (one.device, one.tokens) == (limit.device, limit.tokens) and not (
+                    one.upper <= limit.value
+                ):
+                    yield f"{one.ms:.3g} ms (up to {one.upper:.3g}) where {told(limit)} are kept"
+        elif limit.kind == "size" and finalist.bytes / 1e6 > limit.value:
+            yield f"its file has {finalist.bytes / 1e6:.3g} MB, the limit is {told(limit)}"
+        elif limit.kind == "memory" and not ((found.memory_megabytes or 0.0) <= limit.value):
+            yield f"it takes {found.memory_megabytes:.3g} MB, the limit is {told(limit)}"
+
+
+def winners(
+    standing: Sequence[Finalist],
+    judged: Sequence[Judged],
+    oracle: Oracle,
+    full: dict[Architecture, dict[str, float]],
+) -> tuple[Winner, ...]:
+    """What stands, the best first; `full`: the metrics in float32."""
+    return tuple(
+        Winner(
+            rank=place,
+            architecture=one.trial.architecture,
+            scheme=one.trial.scheme,
+            metrics=one.trial.metrics,
+            full_metrics=full[one.trial.architecture],
+            predicted=oracle.in_scheme(parse(one.trial.scheme)).predicted(one.trial.architecture),
+            measured=found.measured,
+            megabytes=one.bytes / 1e6,
+            memory_megabytes=found.memory_megabytes,
+            folder=one.folder,
+            file=one.file,
+            sha256=one.sha256,
+        )
+        for place, (one, found) in enumerate(zip(standing, judged, strict=True), 1)
+    )
+
+
+def _once(trials: Sequence[Tried]) -> list[Tried]:
+    return list({(t.architecture, t.scheme): t for t in reversed(trials)}.values())
+
+
+def _dropped(finalist: Finalist, found: Judged, why: str) -> Dropped:
+    trial = finalist.trial
+    return Dropped(
+        architecture=trial.architecture,
+        scheme=trial.scheme,
+        metrics=trial.metrics,
+        measured=found.measured,
+        why=why,
+    )
+
+
+def _name(trial: Tried) -> str:
+    text = f"{format_architecture(trial.architecture)} {trial.scheme}"
+    short = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"h{trial.architecture.hidden}-l{trial.architecture.depth}-{short}"
+
+
+def _digest_of(folder: Path, file: str) -> str | None:
+    """Of an ONNX file that is whole: its record says what it is."""
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        wanted = str(record["files"][file]["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return wanted if (folder / file).is_file() and _sha256(folder / file) == wanted else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
