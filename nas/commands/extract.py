@@ -11,6 +11,8 @@ from nas.commands.table import say
 from results.errors import BadInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nas.extract.calibration import Text
     from nas.extract.model import Model
     from results.architecture import Architecture
@@ -23,10 +25,24 @@ SCHEMES = ("int8-dynamic",)
 
 def extract(
     *,
-    supernet: Annotated[
-        Path, typer.Option(help="Folder of a supernet, or of any network of the BERT family.")
-    ],
     output: Annotated[Path, typer.Option(help="Folder to write; one for each of several.")],
+    supernet: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a supernet, or of any network of the BERT family.", show_default=False
+        ),
+    ] = None,
+    search: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of --supernet, --arch and --task: folder of a search, one of whose"
+            " winners is meant, in its scheme.",
+            show_default=False,
+        ),
+    ] = None,
+    winner: Annotated[
+        int | None, typer.Option(help="Which winner of --search. [default: 1, the best]")
+    ] = None,
     arch: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +85,16 @@ def extract(
 
     if no_onnx and scheme:
         raise BadInputError("--no-onnx and --scheme say the opposite: leave one of them out")
+    if search is not None:
+        said = {"supernet": supernet, "arch": arch, "index": index, "task": task,
+                "calibration": calibration}  # fmt: skip
+        _require_unsaid(said)
+        _winner(search, winner or 1, output, [] if no_onnx else scheme)
+        return
+    if supernet is None:
+        raise BadInputError("what is extracted from? give --supernet, or --search with a --winner")
+    if winner is not None:
+        raise BadInputError("--winner is one of a search: give --search too")
     schemes = () if no_onnx else onnx_files.schemes(SCHEMES if scheme is None else scheme)
     saved = read(supernet)
     _require_arch(arch, index, supernet, supernet=saved.rule is not None)
@@ -83,6 +109,30 @@ def extract(
         began = time.perf_counter()
         model = extracted(saved, origin, sub, folder, wish)
         _tell(model, folder, time.perf_counter() - began)
+
+
+def _require_unsaid(said: "Mapping[str, object]") -> None:
+    """Raise BadInputError if something was given that the search says."""
+    for name, value in said.items():
+        if value is not None:
+            raise BadInputError(f"--search says what --{name} says: leave that out")
+
+
+def _winner(search: Path, rank: int, output: Path, schemes: list[str] | None) -> None:
+    """The files that the search measured, bit for bit, in the same versions; float32 beside."""
+    from nas.extract import onnx_files
+    from nas.extract.extraction import Wish
+    from nas.extract.extraction import extract as extracted
+    from nas.extract.found import found
+
+    began = time.perf_counter()
+    chosen = found(search, rank)
+    wanted = [chosen.winner.scheme] if schemes is None else schemes
+    parsed = onnx_files.schemes(wanted) if wanted else ()
+    text = chosen.text(chosen.task(say)) if any(x.calibrated for x in parsed) else None
+    wish = Wish(parsed, text)
+    model = extracted(chosen.saved, chosen.origin, chosen.winner.architecture, output, wish)
+    _tell(model, output, time.perf_counter() - began)
 
 
 def _require_arch(arch: str | None, index: int | None, folder: Path, *, supernet: bool) -> None:
