@@ -17,7 +17,7 @@ from results.architecture import Architecture
 MOST_ROWS = 6_000
 """More listed members than these are not looked at at once."""
 
-DRAWN, MOVED = 96, 96
+DRAWN, MOVED = 48, 64
 """Members that must be built: so many by chance, so many near the good ones."""
 
 
@@ -49,7 +49,7 @@ class Looker:
         """(n, k)."""
         return features.of(self._space, architectures)
 
-    def look(self, good: Sequence[Architecture]) -> Candidates:
+    def look(self, good: Sequence[Architecture] = ()) -> Candidates:
         """What may be proposed next; `good` are members near which more is looked at."""
         listed = self._pool.listed
         if listed is None:
@@ -66,7 +66,7 @@ class Looker:
 
         The costs are looked at as logarithms. A part without a member is made up for by chance.
         """
-        some = self.look(())
+        some = self.look()
         if len(some) <= n:
             return self._pool.sample(n)
         cost = np.log(np.maximum(some.cost, 1e-12))

@@ -17,6 +17,12 @@ class _Place(NamedTuple):
 _PLACES = {
     "surrogate": _Place("surrogate", "Surrogate"),
     "evolution": _Place("evolution", "Evolution"),
+    "local": _Place("local", "Local"),
+    "nsga2": _Place("nsga2", "nsga2", "optuna"),
+    "bayes": _Place("bayes", "bayes", "optuna"),
+    "evolver": _Place("evolver", "Evolver"),
+    "fast": _Place("fast", "Fast"),
+    "grid": _Place("grid", "Grid"),
     "random": _Place("uniform", "Random"),
 }
 

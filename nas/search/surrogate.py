@@ -30,8 +30,8 @@ WINNERS = 4
 COMFORT = 1e-3
 """Of the height that a candidate is expected to lack: decides where nothing promises a gain."""
 
-CLOSELY = 256
-"""Candidates that the second and later choices of a batch are made among."""
+CLOSELY = 400
+"""So many candidates that may be furthest above the front are judged by what they add to it."""
 
 
 class Surrogate:
@@ -95,8 +95,8 @@ def _batch(goal: tuple[Stairs, Floats], model: Fit, terms: Floats, n: int) -> li
     stairs, cost = goal
     mean, spread = model(terms)
     comfort = COMFORT * (mean - stairs.at(cost))
-    value = stairs.expected(cost, mean, spread) + comfort
-    closely = np.argsort(-value, kind="stable")[: max(CLOSELY, n)]
+    hope = mean + 2 * spread - stairs.at(cost)
+    closely = np.argsort(-hope, kind="stable")[: max(CLOSELY, n)]
     cost, mean, comfort = cost[closely], mean[closely], comfort[closely]
     parts = terms[closely] @ model.root
     chosen: list[int] = []
