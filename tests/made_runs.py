@@ -114,10 +114,10 @@ def made_outcome(search: Search, tried: Sequence[Tried], winners: int = 3) -> Ou
 
 def _trial(search: Search, n: int, stage: str, a: Architecture, noise: float) -> Tried:
     work = a.macs(128) / 1e6
-    accuracy = min(1.0, 0.97 - 0.25 * exp(-work / 150) + noise)
+    accuracy = min(1.0, 0.97 - 0.25 * exp(-work / 350) + noise)
     faster = 1.0 if search.scheme == "fp32" else 2.6
     predicted = tuple(
-        _predicted(x, search, (0.3 + work / 45 / faster) * SPEEDS[x.device])
+        _predicted(x, search, (0.3 + work / 25 / faster) * SPEEDS[x.device])
         for x in search.limits
         if x.kind == "latency"
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bench.search.front import QUANTISED, Found, Place, places
+from bench.search.front import QUANTISED, Found, places
 from bench.search.limits import told
 from results.choice import Measured, Outcome, Predicted
 
@@ -98,7 +98,7 @@ class _Columns:
         self,
         one: Found,
         own: Cells,
-        latencies: tuple[Sequence[Predicted] | Sequence[Measured], ...],
+        latencies: tuple[Sequence[Predicted | Measured], ...],
         rest: Cells,
     ) -> Iterator[Cells]:
         """A line for each workload of it; what does not depend on that only in the first."""
