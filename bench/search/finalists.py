@@ -128,15 +128,27 @@ def broken(finalist: Finalist, found: Judged, limits: Sequence[Limit]) -> Iterat
     """Which limits a measured file breaks, a clause each: the upper end of an interval counts."""
     for limit in limits:
         if limit.kind == "latency":
-            for one in found.measured:
-                if (one.device, one.tokens) == (limit.device, limit.tokens) and not (
-                    one.upper <= limit.value
-                ):
-                    yield f"{one.ms:.3g} ms (up to {one.upper:.3g}) where {told(limit)} are kept"
-        elif limit.kind == "size" and finalist.bytes / 1e6 > limit.value:
+            yield from _slow(found, limit)
+        elif limit.kind == "size" and not finalist.bytes / 1e6 <= limit.value:
             yield f"its file has {finalist.bytes / 1e6:.3g} MB, the limit is {told(limit)}"
-        elif limit.kind == "memory" and not ((found.memory_megabytes or 0.0) <= limit.value):
-            yield f"it takes {found.memory_megabytes:.3g} MB, the limit is {told(limit)}"
+        elif limit.kind == "memory":
+            yield from _hungry(found, limit)
+
+
+def _slow(found: Judged, limit: Limit) -> Iterator[str]:
+    here = [x for x in found.measured if (x.device, x.tokens) == (limit.device, limit.tokens)]
+    if not here:
+        yield f"nobody measured it where {told(limit)} are kept"
+    for one in here:
+        if not one.upper <= limit.value:
+            yield f"{one.ms:.3g} ms (up to {one.upper:.3g}) where {told(limit)} are kept"
+
+
+def _hungry(found: Judged, limit: Limit) -> Iterator[str]:
+    if found.memory_megabytes is None:
+        yield "nobody measured its memory"
+    elif not found.memory_megabytes <= limit.value:
+        yield f"it takes {found.memory_megabytes:.3g} MB, the limit is {told(limit)}"
 
 
 def winners(
