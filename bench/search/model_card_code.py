@@ -44,8 +44,7 @@ print(float(score.item()))
 """,
     "span": """\
 starts, ends = session.run(["start_logits", "end_logits"], feed)
-words = zip(text.type_ids, text.words)
-inside = np.array([kind == 1 and word is not None for kind, word in words])
+inside = (np.array(text.type_ids) == 1) & (np.array(text.special_tokens_mask) == 0)
 first = np.where(inside, starts[0], -np.inf).argmax()
 last = first + np.where(inside, ends[0], -np.inf)[first : first + 30].argmax()
 print(CONTEXT[text.offsets[first][0] : text.offsets[last][1]])
