@@ -17,9 +17,9 @@ from bench.search.limits import told
 from bench.search.near import corrections
 from bench.search.oracle import Correction, Oracle
 from bench.search.provide import benches_of, provide
-from bench.search.request import Asked
+from bench.search.request import MIXED, Asked
 from bench.search.scene import Given, Scene, scene_of
-from bench.search.stages import FULL, Field, Record, Scores, Stages, survey
+from bench.search.stages import FULL, Field, Record, Scores, Stages, first_metric, survey
 from bench.search.talk import Talk
 from bench.search.workers import Processes, ScoringPool
 from nas.extract.calibration import of_scorer
@@ -27,11 +27,15 @@ from nas.extract.folder import origin_of
 from nas.folder import read
 from nas.score.scorer import Options, Scorer
 from nas.search.searcher import Ground
+from nas.search.searchers import require as require_searcher
 from predictors.intervals import Intervals
 from results.architecture import Architecture
-from results.choice import Outcome, Predicted, Search
+from results.choice import Outcome, Predicted, Search, Tried
 from results.errors import BadInputError
 from results.searches import Run
+
+WORTH_MIXED = 0.5
+"""Lower edge of what is proposed where products in float32 may fill up the budget."""
 
 NEAR, SPENT = "near", "spent"
 """Notes in the run's folder: what was measured near the budget; seconds of runs before."""
@@ -49,6 +53,7 @@ def search(asked: Asked, talk: Talk) -> tuple[Run, Outcome]:
     Raises:
         BadInputError: it cannot begin, or nothing keeps the budget.
     """
+    require_searcher(asked.searcher)
     run, benches = Run(asked.run_folder), benches_of(asked)
     provide(asked, benches, talk)
     saved = read(parts.supernet_of(asked))
@@ -78,7 +83,8 @@ def _conducted(run: Run, scene: Scene, scorer: Scorer, pool: Scores, talk: Talk)
     _tell_field(scene, there, talk)
     run.restart()
     record = Record(run.add, datetime.now(UTC).isoformat(timespec="milliseconds"))
-    ground = Ground(scene.space, oracle, 1.0, there.worth)
+    worth = min(there.worth, WORTH_MIXED) if asked.quant == MIXED else there.worth
+    ground = Ground(scene.space, oracle, 1.0, worth)
     stages = Stages(ground, oracle, pool, record, asked.searcher, asked.seed, talk.progress)
     full = stages.full(effort.evaluations)
     found = stages.quantised(full, effort.refinements, asked.quant)
@@ -194,6 +200,17 @@ def _require_some(scene: Scene, oracle: Oracle, there: Field) -> None:
 
 def _in_words(one: Predicted) -> str:
     return f"{one.ms:.3g} ms ({one.lower:.3g}-{one.upper:.3g}) on {one.device}"
+
+
+def _require_accurate(scene: Scene, found: Sequence[Tried]) -> None:
+    """Raise BadInputError if an accuracy was asked for that nothing within the budget has."""
+    least = next((x for x in scene.limits if x.kind == "accuracy"), None)
+    best = max((first_metric(t) for t in found if t.cost <= 1), default=0.0)
+    if least is not None and best < least.value:
+        raise BadInputError(
+            f"nothing is as accurate as {least.asked} within the budget: the best of {len(found)} "
+            f"that were scored has {best:.4f}: ask for less, or give a larger budget"
+        )
 
 
 def _tell_field(scene: Scene, there: Field, talk: Talk) -> None:

@@ -1,7 +1,7 @@
 """Every search algorithm by its name. Loads only the one that is asked for."""
 
 from importlib import import_module
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from nas.search.searcher import Ground, Searcher
 from results.errors import BadInputError
@@ -36,12 +36,21 @@ def searcher(name: str, ground: Ground, seed: int) -> Searcher:
     Raises:
         BadInputError: no searcher has that name, or the package that it needs is not installed.
     """
+    return cast("Searcher", _kind(name)(ground, seed))
+
+
+def require(name: str) -> None:
+    """Raise what `searcher` would, before there is anything to search."""
+    _kind(name)
+
+
+def _kind(name: str) -> Any:
     if name not in _PLACES:
         known = ", ".join(NAMES)
         raise BadInputError(f"no searcher is called {name!r}: name one of {known}")
     place = _PLACES[name]
     try:
-        kind = getattr(import_module(f"nas.search.{place.module}"), place.kind)
+        return getattr(import_module(f"nas.search.{place.module}"), place.kind)
     except ModuleNotFoundError as error:
         if error.name != place.extra:
             raise
@@ -49,4 +58,3 @@ def searcher(name: str, ground: Ground, seed: int) -> Searcher:
             f"the searcher {name!r} needs the package {place.extra}: "
             "pip install 'subbert[search]', or choose another"
         ) from None
-    return cast("Searcher", kind(ground, seed))
