@@ -109,42 +109,68 @@ def write(found: Sequence[Found], path: Path) -> None:
 
 def _figure(picture: Picture, number: int, found: Sequence[Found]) -> str:
     """Its part of the page; the first one brings plotly.js for all."""
-    from plotly.graph_objects import Figure
+    from plotly.io import to_html
 
-    figure = Figure([_trace(x, x.name_among(found)) for x in picture.layers])
-    figure.update_layout(
-        template="plotly_white",
-        height=600,
-        margin={"t": 40, "r": 20, "b": 130},
-        hoverlabel={"align": "left"},
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
-    )
-    figure.update_xaxes(title_text=escape(picture.axis), rangemode="tozero")
-    figure.update_yaxes(title_text=escape(picture.metric))
-    for value, words in picture.budgets:
-        figure.add_vline(value, line={"dash": "dash"}, annotation_text=escape(words))
-    if picture.least is not None:
-        figure.add_hline(picture.least, line={"dash": "dot"})
-    made: str = figure.to_html(
+    figure = {
+        "data": [_trace(x, x.name_among(found)) for x in picture.layers],
+        "layout": {
+            "height": 600,
+            "margin": {"t": 40, "r": 20, "b": 130},
+            "hovermode": "closest",
+            "hoverlabel": {"align": "left"},
+            "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+            "xaxis": _axis(picture.axis) | {"rangemode": "tozero"},
+            "yaxis": _axis(picture.metric),
+            "shapes": list(_lines(picture)),
+            "annotations": [_words(*budget) for budget in picture.budgets],
+        },
+    }
+    made: str = to_html(
+        figure,
         full_html=False,
         include_plotlyjs=number == 0,
         div_id=f"figure-{number}",
         config={"displaylogo": False, "responsive": True},
+        validate=False,
     )
     return made
 
 
+def _axis(title: str) -> dict[str, Any]:
+    return {"title": {"text": _plain(title)}, "gridcolor": "#e5e5e5", "zeroline": False}
+
+
+def _lines(picture: Picture) -> Iterator[dict[str, Any]]:
+    """Across the whole picture: the budgets, and the score that must be reached."""
+    for value, _ in picture.budgets:
+        upright = {"x0": value, "x1": value, "y0": 0, "y1": 1, "yref": "paper"}
+        yield {"type": "line", "line": {"dash": "dash", "color": "#555"}} | upright
+    if picture.least is not None:
+        level = {"x0": 0, "x1": 1, "xref": "paper", "y0": picture.least, "y1": picture.least}
+        yield {"type": "line", "line": {"dash": "dot", "color": "#555"}} | level
+
+
+def _words(value: float, words: str) -> dict[str, Any]:
+    where = {"x": value, "y": 1, "yref": "paper", "xanchor": "left", "yanchor": "top"}
+    return {"text": _plain(words), "showarrow": False} | where
+
+
+def _plain(text: str) -> str:
+    """A text in which plotly, which obeys a few tags, finds none."""
+    return escape(text, quote=False)
+
+
 def _trace(layer: Layer, name: str) -> dict[str, Any]:
-    """Of plotly, which obeys a few tags in texts: so they are escaped here too."""
+    """Of plotly, as a dict."""
     x, y = [p.x for p in layer.points], [p.y for p in layer.points]
-    trace: dict[str, Any] = {"type": "scatter", "x": x, "y": y, "name": escape(name)}
+    trace: dict[str, Any] = {"type": "scatter", "x": x, "y": y, "name": _plain(name)}
     if layer.kind == FRONT:
         dash = "solid" if layer.stage == QUANTISED else "dot"
         line = {"color": layer.colour, "dash": dash, "shape": "hv", "width": 1.5}
         return trace | {"mode": "lines", "line": line, "hoverinfo": "skip"}
     trace |= {
         "mode": "markers",
-        "text": ["<br>".join(escape(line) for line in p.told) for p in layer.points],
+        "text": ["<br>".join(_plain(line) for line in p.told) for p in layer.points],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": _marker(layer),
     }
