@@ -451,6 +451,16 @@ def test_no_word_of_a_search_becomes_a_tag(ask: Ask, tmp_path: Path, word: str) 
         assert len(kept) == len(traces)
 
 
+def test_no_name_of_a_folder_becomes_a_tag(ask: Ask, tmp_path: Path) -> None:
+    folders = [made_run(tmp_path / name, trials=20).folder for name in ("<i>a", "<i>b")]
+
+    page = page_of(ask, tmp_path / "x.html", *folders)
+
+    assert "i" not in {tag for tag, _ in Tags(page).found}
+    ((_, traces, _),) = figures(page)
+    assert all("&lt;i&gt;" in x["name"] and "<" not in x["name"] for x in traces)
+
+
 def test_several_searches_are_drawn_together_in_their_own_colours(
     ask: Ask, results: Path, tmp_path: Path
 ) -> None:
