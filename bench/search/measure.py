@@ -164,12 +164,12 @@ def _timed(
     if why := next((failures[task] for task in tasks if task in failures), ""):
         return Timed(file, failure=why)
     found = [row for task in tasks if (row := rows[task]) is not None]
-    measured = tuple(_measured(row, labels[row.id]) for row in found)
+    measured = tuple(measured_of(row, labels[row.id]) for row in found)
     return Timed(file, measured, any(row.noisy for row in found))
 
 
-def _measured(row: Measurement, label: Label) -> Measured:
-    """The interval is of the logarithm, as that of `results.stats` is."""
+def measured_of(row: Measurement, label: Label) -> Measured:
+    """What a row says; the interval is of the logarithm, as that of `results.stats` is."""
     return Measured(
         device=row.device,
         runtime=row.subject.runtime,

@@ -1,0 +1,31 @@
+"""Jobs for the nodes of a test cluster. Each leaves a line when it begins and one when it ends."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+
+def sleep(log: str, name: str, seconds: float) -> dict[str, Any]:
+    """Say where and when it ran."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+    began = time.time()
+    tell(log, f"begins {name} {node}")
+    time.sleep(seconds)
+    tell(log, f"ends {name} {node}")
+    return {"name": name, "node": node, "began": began, "ended": time.time()}
+
+
+def tell(log: str, line: str) -> None:
+    with Path(log).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def fail(_log: str) -> dict[str, Any]:
+    raise ValueError("the reason")
+
+
+def die(_log: str) -> dict[str, Any]:
+    os._exit(7)
