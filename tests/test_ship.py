@@ -17,12 +17,13 @@ import typer
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
-from bench.search import measure, ship_steps
+from bench.search import measure, ship_costs
 from bench.search.command_ship import ship as command
 from bench.search.model_card_base import Base, base_of
 from bench.search.model_card_code import snippet
 from bench.search.ship import Asked, Shipped, ship
-from bench.search.ship_steps import Candidate, Costs, better, broken
+from bench.search.ship_costs import Costs, broken
+from bench.search.ship_steps import Candidate, better
 from nas.commands.extract import extract as extract_command
 from nas.data import tasks
 from nas.data.task import Task
@@ -48,13 +49,13 @@ TRAINING: Any = {
 @pytest.fixture(autouse=True, scope="module")
 def _quick() -> Iterator[None]:
     """One process and a wide interval, as no test asserts a time."""
-    real = ship_steps.How
+    real = ship_costs.How
 
     def quick(**given: Any) -> measure.How:
         return real(**given, processes=1, target_error=0.4)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ship_steps, "How", quick)
+        patch.setattr(ship_costs, "How", quick)
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
 
@@ -338,6 +339,7 @@ def test_a_winner_that_is_not_there_is_a_sentence(made: World, tmp_path: Path) -
     (tmp_path / "full/notes.txt").write_text("mine")
 
     assert "--winner 2: " in refused(made, winner=2)
+    assert "the search is of cpu-any" in refused(made, only=("cpu-any", "cuda"))
     assert "no search's folder" in refused(World(tmp_path))
     assert "holds something else" in refused(made, output=tmp_path / "full")
     assert "--no-training" in refused(made, teacher=tmp_path / "gone")
@@ -397,6 +399,9 @@ def test_each_limit_is_kept_by_the_upper_end_of_what_was_measured() -> None:
     assert 1 == len(said(ten, latency(9.9, 10.1)))
     assert 1 == len(said(ten, latency(5, float("nan"))))
     assert "nothing was measured on here" in said(ten, latency(1, 1, device="there"))[0]
+    there = Costs((), noisy=False, memory_megabytes=1, megabytes=1, works={},
+                  elsewhere=(latency(99, 99),))  # fmt: skip
+    assert [] == list(broken([ten], there, 0.9))  # the search has measured it
     for kind, kept, lost in (("size", 11.0, 10.9), ("memory", 30, 29), ("accuracy", 0.9, 0.91)):
         assert [] == said(Limit(kind=kind, value=kept))
         assert 1 == len(said(Limit(kind=kind, value=lost)))

@@ -62,6 +62,13 @@ def ship(
     devices: Annotated[
         Path | None, typer.Option(help="File of device definitions.", show_default=False)
     ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Device of the search to measure on; repeatable. [default: all of them]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print card.json.")] = False,
 ) -> None:
     """Train a winner further, quantise it again, judge and measure it, write it with its card.
@@ -87,6 +94,7 @@ def ship(
         threads=threads,
         results=results,
         devices=devices,
+        only=tuple(device or ()),
         folder=folder,
         columns=Columns(text_column, pair_column, label_column),
     )
@@ -113,9 +121,10 @@ def _tell(done: "Shipped", *, as_json: bool) -> None:
         for line in _lines(card):
             typer.echo(line)
     if done.broken:
+        busy = "; the machine was busy, and another try may say less" if card.noisy else ""
         say(
-            f"it does not ship: {'; '.join(done.broken)}; its files are kept in {done.folder}: "
-            "ship another --winner, or search with a lower budget"
+            f"it does not ship: {'; '.join(done.broken)}{busy}; its files are kept in "
+            f"{done.folder}: ship another --winner, or search with a lower budget"
         )
         raise typer.Exit(1)
     if not as_json:

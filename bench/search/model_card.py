@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from bench.search.model_card_base import Base, base_of
-from bench.search.ship_steps import TRAINED, Candidate, Costs, Lessons, file_in
+from bench.search.ship_costs import Costs
+from bench.search.ship_steps import TRAINED, Candidate, Lessons, file_in
 from nas.data.task import DEV, TEST, TRAIN, Task
 from nas.extract.found import Found
 from nas.extract.names import file_of
@@ -115,6 +116,8 @@ class Card:
     limits: tuple[Limit, ...]
     predicted: tuple[Predicted, ...]
     measured: tuple[Measured, ...]
+    elsewhere: tuple[Measured, ...]
+    """On devices that were not measured again: of the inherited weights, in the search."""
     noisy: bool
     works: dict[str, tuple[int, int]]
     """Batch and threads of each device."""
@@ -159,6 +162,7 @@ def card_of(made: Made) -> Card:
         limits=found.search.limits,
         predicted=winner.predicted,
         measured=costs.measured,
+        elsewhere=costs.elsewhere,
         noisy=costs.noisy,
         works=costs.works,
         weights=best.name,

@@ -22,6 +22,16 @@ CLASSES = {
     "score": "AutoModelForSequenceClassification",
     "span": "AutoModelForQuestionAnswering",
 }
+METRICS = {
+    "matthews": "matthews_correlation",
+    "f1-macro": "f1",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+    "exact": "exact_match",
+    "span-f1": "f1",
+}
+"""What the hub calls ours, where it has another name."""
+
 HUB_TASK = "hub:"
 """Before the name of a data set on the hub."""
 
@@ -53,7 +63,8 @@ def _front(card: Card) -> dict[str, Any]:
         front["base_model"] = card.base.name
     if card.data.task.startswith(HUB_TASK):
         front["datasets"] = [card.data.task.removeprefix(HUB_TASK).partition(":")[0]]
-    front["metrics"] = [name.partition("-")[0] for name in card.judgements[0].metrics]
+    names = [METRICS.get(name, name) for name in card.judgements[0].metrics]
+    front["metrics"] = list(dict.fromkeys(names))
     judged = [one for one in card.judgements if one.split == TEST and one.scheme == card.scheme]
     if judged:
         front["model-index"] = [{"name": card.name, "results": [_result(card, judged[0])]}]
@@ -63,7 +74,11 @@ def _front(card: Card) -> dict[str, Any]:
 def _result(card: Card, one: Judgement) -> dict[str, Any]:
     data = {"type": card.data.task, "name": card.data.task, "split": one.split}
     metrics = [
-        {"type": name, "value": round(value, 6), "name": f"{name} ({one.scheme})"}
+        {
+            "type": METRICS.get(name, name),
+            "value": round(value, 6),
+            "name": f"{name} ({one.scheme})",
+        }
         for name, value in one.metrics.items()
     ]
     return {"task": {"type": PIPELINES[card.data.kind]}, "dataset": data, "metrics": metrics}
@@ -99,15 +114,17 @@ def _transformers(card: Card) -> str:
 
 
 def _costs(card: Card) -> str:
-    rows = [_latency(card, one) for one in card.measured]
+    rows = [_latency(card, one) for one in (*card.measured, *card.elsewhere)]
     header = ("device", "runtime", "tokens", "budget", "predicted", "measured, ms", "rows")
     tables = _table(header, rows)
     others = [told(limit) for limit in card.limits if limit.kind != "latency"]
     kept = f" Kept too: {'; '.join(others)}." if others else ""
+    places = ", ".join(f"`{one.device}`" for one in card.elsewhere)
+    before = f" On {places} the search measured the inherited weights." if places else ""
     noisy = " The intervals stayed wide: the machine was busy." if card.noisy else ""
     return (
         f"{tables}\n\n{_works(card)}, warm, on {card.cpu}. What was measured is in its 95 % "
-        f"interval.{_confidence(card)}{noisy} `{card.file}` has "
+        f"interval.{_confidence(card)}{before}{noisy} `{card.file}` has "
         f"{card.megabytes:.2f} MB; a process needs {card.memory_megabytes:.1f} MB for it beside "
         f"the runtime's.{kept}"
     )

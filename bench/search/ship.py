@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.search import ship_steps as steps
+from bench.search import ship_costs, ship_steps
 from bench.search.model_card import CARD, Card, Made, card_of, read_key
 from bench.search.model_card_folder import write
-from bench.search.ship_steps import Candidate, Lessons, Place, Say
+from bench.search.ship_costs import Place
+from bench.search.ship_steps import Candidate, Lessons, Say
 from bench.watch import Watch
 from nas.data.columns import Columns
 from nas.data.task import DEV, TEST, Task
@@ -42,6 +43,8 @@ class Asked:
     results: Path | None = None
     """Folder of the ledger; the one beside the search where None."""
     devices: Path | None = None
+    only: tuple[str, ...] = ()
+    """Devices to measure on; all of the search's where none is named."""
     folder: Path | None = None
     columns: Columns = field(default_factory=Columns)
 
@@ -78,9 +81,10 @@ def ship(asked: Asked, say: Say, watch: Callable[[], Watch] | None = None) -> Sh
             something else is at the target, or a step failed.
     """
     winner = found(asked.search, asked.winner)
-    place = Place(asked.ledger, asked.devices, None if watch is None else watch())
-    for how in steps.hows(winner, place):
-        steps.require_device(how)
+    seen = None if watch is None else watch()
+    place = Place(asked.ledger, asked.devices, seen, asked.only)
+    for how in ship_costs.hows(winner, place):
+        ship_costs.require_device(how)
     _require_free(asked, winner)
     lessons = _lessons(asked, winner) if asked.training else None
     with Run(asked.work(winner)).locked():
@@ -93,12 +97,12 @@ def _shipped(
     task = winner.task(say, asked.folder, asked.columns)
     candidates = _candidates(asked, winner, task, lessons, say)
     scheme = winner.winner.scheme
-    best = steps.better(candidates, scheme)
+    best = ship_steps.better(candidates, scheme)
     say(_told(candidates, best, scheme))
-    file = steps.file_in(best.folder, scheme)
-    costs = steps.costs(winner, file, winner.winner.architecture, place)
+    file = ship_steps.file_in(best.folder, scheme)
+    costs = ship_costs.costs(winner, file, winner.winner.architecture, place)
     accuracy = best.worth(scheme)[0]
-    broken = tuple(steps.broken(winner.search.limits, costs, accuracy))
+    broken = tuple(ship_costs.broken(winner.search.limits, costs, accuracy))
     test = {} if broken else _test(asked, winner, task, best)
     made = Made(winner, task, candidates, best, test, costs, lessons)
     card = card_of(made)
@@ -114,18 +118,18 @@ def _candidates(
 
     def candidate(name: str, folder: Path) -> Candidate:
         schemes = [winner.winner.scheme]
-        dev = steps.scores(folder, task, DEV, schemes, asked.ledger, winner.options)
+        dev = ship_steps.scores(folder, task, DEV, schemes, asked.ledger, winner.options)
         return Candidate(name, folder, dev)
 
     work = asked.work(winner)
-    inherited = steps.extracted(winner, None, work / steps.INHERITED, text)
-    found_ = [candidate(steps.INHERITED, inherited)]
+    inherited = ship_steps.extracted(winner, None, work / ship_steps.INHERITED, text)
+    found_ = [candidate(ship_steps.INHERITED, inherited)]
     if lessons is not None:
         further = work / f"further-{lessons.digest}"
-        steps.trained(inherited, lessons, further, say)
-        folder = work / f"{steps.TRAINED}-{lessons.digest}"
-        steps.extracted(winner, further, folder, text)
-        found_.append(candidate(steps.TRAINED, folder))
+        ship_steps.trained(inherited, lessons, further, say)
+        folder = work / f"{ship_steps.TRAINED}-{lessons.digest}"
+        ship_steps.extracted(winner, further, folder, text)
+        found_.append(candidate(ship_steps.TRAINED, folder))
     return found_
 
 
@@ -134,7 +138,7 @@ def _test(asked: Asked, winner: Found, task: Task, best: Candidate) -> dict[str,
     if TEST not in task.splits:
         return {}
     schemes = [winner.winner.scheme]
-    return steps.scores(best.folder, task, TEST, schemes, asked.ledger, winner.options)
+    return ship_steps.scores(best.folder, task, TEST, schemes, asked.ledger, winner.options)
 
 
 def _told(candidates: list[Candidate], best: Candidate, scheme: str) -> str:

@@ -7,15 +7,12 @@ and `trained` with ONNX files.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.search.limits import told
-from bench.search.measure import How, ModelFile, measure_files, memory_of
 from bench.search.parts import Missing, make
 from bench.subjects import source_of
-from bench.watch import Watch
 from nas.data.task import Task
 from nas.extract.extraction import Wish, extract
 from nas.extract.folder import RECORD, origin_of
@@ -25,9 +22,6 @@ from nas.extract.onnx_files import Observed
 from nas.folder import read
 from nas.score.scorer import Options, Scorer
 from quant.scheme import FP32, parse
-from results.architecture import Architecture
-from results.choice import Limit, Measured
-from results.errors import BadInputError
 from results.score import Score
 
 INHERITED, TRAINED = "inherited", "trained"
@@ -127,107 +121,6 @@ def scores(
 def better(candidates: Sequence[Candidate], scheme: str) -> Candidate:
     """The best on the dev split in the scheme that ships; of equals the last."""
     return max(reversed(candidates), key=lambda one: one.worth(scheme))
-
-
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """What the file that ships takes, measured."""
-
-    measured: tuple[Measured, ...]
-    noisy: bool
-    memory_megabytes: float
-    megabytes: float
-    """Of the ONNX file."""
-    works: dict[str, tuple[int, int]]
-    """Batch and threads of each device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where is measured."""
-
-    results: Path
-    devices: Path | None
-    watch: Watch | None = None
-
-
-def hows(found: Found, place: Place) -> list[How]:
-    """How each device of the search is measured."""
-    search = found.search
-    lengths: dict[str, dict[int, None]] = {}
-    for one in found.winner.measured:
-        lengths.setdefault(one.device, {})[one.tokens] = None
-    return [
-        How(
-            device=device,
-            tokens=tuple(tokens),
-            results=place.results,
-            runtime=search.runtime,
-            devices=place.devices,
-            seed=search.seed,
-        )
-        for device, tokens in lengths.items()
-    ]
-
-
-def costs(found: Found, path: Path, architecture: Architecture, place: Place) -> Costs:
-    """Measure the file on every device of the search; rows of the ledger are taken.
-
-    Raises:
-        BadInputError: this host is not one of them, or the file cannot be measured.
-    """
-    file = ModelFile(path, architecture, found.winner.scheme)
-    asked = hows(found, place)
-    timed = [one for how in asked for one in measure_files([file], how, place.watch)]
-    if failed := next((one.failure for one in timed if one.failure), ""):
-        raise BadInputError(f"{path} could not be measured: {failed}")
-    measured = tuple(x for one in timed for x in one.measured)
-    tokens = max((x.tokens for x in measured), default=128)
-    memory = memory_of(path, found.search.runtime, tokens)
-    megabytes = path.stat().st_size / 1e6
-    works = {how.device: require_device(how) for how in asked}
-    return Costs(measured, any(one.noisy for one in timed), memory, megabytes, works)
-
-
-def broken(limits: Sequence[Limit], found: Costs, accuracy: float) -> Iterator[str]:
-    """Which limits a measured file breaks, a clause each: the upper end of an interval counts."""
-    for limit in limits:
-        if limit.kind == "latency":
-            here = [x for x in found.measured if _is_of(x, limit)]
-            if not here:
-                yield f"nothing was measured on {limit.device} where {told(limit)} are to be kept"
-            for one in here:
-                if not one.upper <= limit.value:
-                    yield f"{one.ms:.3g} ms (up to {one.upper:.3g}) where {told(limit)} are kept"
-            continue
-        value = {"size": found.megabytes, "memory": found.memory_megabytes}.get(limit.kind)
-        if value is not None and not value <= limit.value:
-            yield f"{value:.3g} MB where the limit is {told(limit)}"
-        if limit.kind == "accuracy" and not accuracy >= limit.value:
-            yield f"{accuracy:.4f} where {told(limit)} is wanted"
-
-
-def _is_of(one: Measured, limit: Limit) -> bool:
-    return one.device == limit.device and limit.tokens in (None, one.tokens)
-
-
-def require_device(how: How) -> tuple[int, int]:
-    """Batch and threads of the device; asked for before hours of training.
-
-    Raises:
-        BadInputError: there is no such device, or this host cannot be it.
-    """
-    from profiler.device import devices_file, find_device, load_devices, refusals, this_host
-    from profiler.environment import read_hardware
-
-    path = devices_file(how.devices)
-    device = find_device(load_devices(path), how.device, path)
-    if why := refusals(device, this_host(read_hardware())):
-        raise BadInputError(
-            f"the budget is of {how.device} and this host cannot be it: {'; '.join(why)}: ship "
-            "on that device"
-        )
-    return device.batch, device.threads
 
 
 def file_in(folder: Path, scheme: str) -> Path:
