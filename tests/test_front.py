@@ -211,6 +211,16 @@ def test_a_search_that_just_began_has_a_summary_and_no_tables(
         )
 
 
+def test_winners_are_shown_although_the_trials_are_gone(ask: Ask, tmp_path: Path) -> None:
+    run = made_run(tmp_path, trials=30)
+    run.restart()
+
+    text = ask(run.folder).stdout
+
+    assert "judged by accuracy" in text
+    assert 1 + 3 == len(sections(text)["winners, measured"])
+
+
 def test_no_winner_is_said(ask: Ask, tmp_path: Path) -> None:
     run = made_run(tmp_path, trials=30)
     run.end(Outcome(winners=(), seconds=0.0))

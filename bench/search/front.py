@@ -59,7 +59,7 @@ class Found:
     @cached_property
     def metric(self) -> str:
         """The name of the one that ranks; empty before the first trial."""
-        return next((name for x in self.trials for name in x.metrics), "")
+        return next((name for x in (*self.trials, *self.finalists) for name in x.metrics), "")
 
     def score(self, metrics: dict[str, float]) -> float:
         """That metric's value.

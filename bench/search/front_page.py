@@ -119,7 +119,7 @@ def _figure(picture: Picture, number: int, found: Sequence[Found]) -> str:
             "hovermode": "closest",
             "hoverlabel": {"align": "left"},
             "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
-            "xaxis": _axis(picture.axis) | {"rangemode": "tozero"},
+            "xaxis": _axis(picture.axis),
             "yaxis": _axis(picture.metric),
             "shapes": list(_lines(picture)),
             "annotations": [_words(*budget) for budget in picture.budgets],

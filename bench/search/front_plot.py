@@ -78,7 +78,6 @@ def _part(axes: "Axes", picture: Picture, found: Sequence[Found]) -> None:
         axes.text(value, 0.02, words, transform=top, color=GREY, parse_math=False, **where)
     if picture.least is not None:
         axes.axhline(picture.least, color=GREY, linestyle=":", linewidth=1)
-    axes.set_xlim(left=0)
     axes.set_xlabel(picture.axis, parse_math=False)
     axes.set_ylabel(picture.metric, parse_math=False)
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
