@@ -64,12 +64,12 @@ class Looker:
     def spread(self, n: int) -> list[Architecture]:
         """Up to `n` members by chance, one from each of `n` equal parts of the range of costs.
 
-        The costs are looked at as logarithms. A part without a member is made up for by chance.
+        The costs are looked at as square roots. A part without a member is made up for by chance.
         """
         some = self.look()
         if len(some) <= n:
             return self._pool.sample(n)
-        cost = np.log(np.maximum(some.cost, 1e-12))
+        cost = np.sqrt(np.maximum(some.cost, 0.0))
         part = (cost - cost.min()) / max(float(np.ptp(cost)), 1e-12) * n
         part = np.minimum(part.astype(np.intp), n - 1)
         members = [np.flatnonzero(part == i) for i in range(n)]

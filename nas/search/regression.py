@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from nas.search.searcher import Floats
 
+DECAY = 0.5
+"""Of a term's size with its order: the weights of squares are expected to be half as large."""
+
 MOST_TERMS = 90
 """Cubes are left out where they would be more."""
 
@@ -29,6 +32,7 @@ class Basis:
         z = (x[:, self.columns] - self.middle) / self.scale
         found = np.ones((len(z), len(self.terms)))
         for i, term in enumerate(self.terms):
+            found[:, i] = DECAY ** max(0, len(term) - 1)
             for j in term:
                 found[:, i] *= z[:, j]
         return found

@@ -45,9 +45,7 @@ def require(name: str) -> None:
 
 
 def _kind(name: str) -> Any:
-    if name not in _PLACES:
-        known = ", ".join(NAMES)
-        raise BadInputError(f"no searcher is called {name!r}: name one of {known}")
+    require_known(name)
     place = _PLACES[name]
     try:
         return getattr(import_module(f"nas.search.{place.module}"), place.kind)
@@ -58,3 +56,14 @@ def _kind(name: str) -> Any:
             f"the searcher {name!r} needs the package {place.extra}: "
             "pip install 'subbert[search]', or choose another"
         ) from None
+
+
+def require_known(name: str) -> None:
+    """Refuse a name that no searcher has.
+
+    Raises:
+        BadInputError: listing all there are.
+    """
+    if name not in _PLACES:
+        known = ", ".join(NAMES)
+        raise BadInputError(f"no searcher is called {name!r}: name one of {known}")

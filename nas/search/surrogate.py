@@ -18,7 +18,7 @@ from nas.search.regression import Basis, Fit, basis, fit
 from nas.search.searcher import Floats, Ground, Trial
 from results.architecture import Architecture
 
-FIRST = 12
+FIRST = 8
 """Members spread over the costs that are proposed before anything is fitted."""
 
 PARENTS = 16
