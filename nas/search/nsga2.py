@@ -14,4 +14,4 @@ def nsga2(ground: Ground, seed: int) -> Study:
     """Generations of the least beaten members; with a limit, of those with the best scores."""
     rng = np.random.default_rng(seed)
     sampler = NSGAIISampler(population_size=POPULATION, seed=int(rng.integers(2**32)))
-    return Study(ground, sampler, rng, tries=24)
+    return Study(ground, sampler, rng, tries=8)

@@ -44,6 +44,8 @@ class Surrogate:
         self._limit = ground.limit
         self._first = first
         self._told: dict[Architecture, Trial] = {}
+        self._points: dict[Architecture, Floats] = {}
+        """Of each that was told, its features."""
         self._basis: Basis | None = None
 
     def ask(self, n: int) -> list[Architecture]:
@@ -57,6 +59,7 @@ class Surrogate:
         for t in trials:
             if np.isfinite(t.score) and np.isfinite(t.cost):
                 self._told[t.architecture] = t
+                self._points[t.architecture] = self._looker.features([t.architecture])[0]
 
     def _most_expected(self, n: int) -> list[Architecture]:
         some = self._looker.look(self._parents())
@@ -65,7 +68,7 @@ class Surrogate:
         if self._basis is None:
             self._basis = basis(some.features)
         score = np.array([t.score for t in self._told.values()])
-        model = fit(self._basis(self._looker.features(list(self._told))), score)
+        model = fit(self._basis(np.stack(list(self._points.values()))), score)
         chosen = _batch(self._stairs(some), model, self._basis(some.features), n)
         return [some.member(int(i)) for i in chosen]
 
