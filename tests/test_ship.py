@@ -145,6 +145,7 @@ def test_the_test_split_is_read_for_what_ships_alone(
         x.weights for x in shipped.card.judgements if x.split == "test"
     ]
     assert {x.row for x in shipped.card.judgements if x.split == "test"} == {s.id for s in tested}
+    assert 1 == shipped.card.tested
 
 
 def test_a_second_call_does_nothing_again(done: tuple[World, Shipped, list[str]]) -> None:
@@ -298,6 +299,10 @@ def test_inherited_weights_ship_where_no_training_is_wanted(made: World, tmp_pat
     assert 0 == found.exit_code, found.output
     card = json.loads(found.stdout)
     assert ("inherited", {}) == (card["weights"], card["origin"]["training"])
+    assert (
+        len({s.source for _, s in Ledger(made.ledger).scores() if s.split == "test"})
+        == (card["tested"])
+    )
     assert file_digest(tmp_path / "out" / card["file"]) == card["sha256"]
     winner = made.run.outcome
     assert winner is not None

@@ -1,6 +1,5 @@
 """All that is to be known of a model that ships, each number with its origin. Writes nothing."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,8 +22,6 @@ from results.score import Score
 FORMAT = 1
 """Of card.json. 1: the first."""
 
-CARD = "card.json"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
@@ -36,6 +33,8 @@ class Made:
     best: Candidate
     test: dict[str, Score]
     """Of the best, by scheme; empty where it was not read."""
+    tested: int
+    """Models whose answers to the same test split the ledger has, this one among them."""
     costs: Costs
     lessons: Lessons | None
 
@@ -123,6 +122,8 @@ class Card:
     """Batch and threads of each device."""
     weights: str
     judgements: tuple[Judgement, ...]
+    tested: int
+    """Models whose answers to this test split the ledger has: the more, the less it says."""
     data: Data
     origin: Origin
     base: Base
@@ -167,6 +168,7 @@ def card_of(made: Made) -> Card:
         works=costs.works,
         weights=best.name,
         judgements=_judgements(made),
+        tested=made.tested,
         data=_data(made),
         origin=_origin(made),
         base=base_of([teacher, found.saved.folder]),
@@ -177,15 +179,6 @@ def card_of(made: Made) -> Card:
         git=revision(),
         made_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def read_key(path: Path) -> tuple[str, int] | None:
-    """Of which search's which winner a card is; None where it is none."""
-    try:
-        origin = json.loads(path.read_text("utf-8"))["origin"]
-        return str(origin["search"]), int(origin["winner"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _judgements(made: Made) -> tuple[Judgement, ...]:

@@ -1,16 +1,26 @@
 """The folder that is given away: whole or not there. Decides nothing and measures nothing."""
 
+import json
 import shutil
 from pathlib import Path
 
-from bench.search.model_card import CARD, Card, Made
+from bench.search.model_card import Card, Made
 from bench.search.model_card_base import licence_files
 from bench.search.model_card_text import readme
 from nas.data.tokens import tokenizer_of
 from nas.extract.folder import RECORD, replaced
 
-README = "README.md"
+CARD, README = "card.json", "README.md"
 TOKENIZER = "tokenizer.json"
+
+
+def read_key(path: Path) -> tuple[str, int] | None:
+    """Of which search's which winner a card is; None where it is none."""
+    try:
+        origin = json.loads(path.read_text("utf-8"))["origin"]
+        return str(origin["search"]), int(origin["winner"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write(target: Path, made: Made, card: Card) -> None:

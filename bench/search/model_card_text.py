@@ -179,6 +179,8 @@ def _rightness(card: Card) -> str:
     header = ("split", "precision", *names, *share, "examples", "row")
     tables = _table(header, [_judged(one, names) for one in ours])
     said = [f"Chosen by the `{DEV}` split; the `{TEST}` split was read once, for what ships."]
+    if card.tested > 1:
+        said.append(f"The ledger has answers of {card.tested} models to it.")
     if all(one.split != TEST for one in ours):
         said = [f"Chosen by the `{DEV}` split; the task has no `{TEST}` split."]
     others = [x for x in card.judgements if x.weights != card.weights and x.scheme == card.scheme]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.search import ship_costs, ship_steps
-from bench.search.model_card import CARD, Card, Made, card_of, read_key
-from bench.search.model_card_folder import write
+from bench.search.model_card import Card, Made, card_of
+from bench.search.model_card_folder import CARD, read_key, write
 from bench.search.ship_costs import Place
 from bench.search.ship_steps import Candidate, Lessons, Say
 from bench.watch import Watch
@@ -20,6 +20,7 @@ from nas.extract.found import Found, found
 from results.errors import BadInputError
 from results.score import Score
 from results.searches import Run
+from results.store import Ledger
 
 WORK, SHIPPED = "ship", "shipped"
 
@@ -104,7 +105,7 @@ def _shipped(
     accuracy = best.worth(scheme)[0]
     broken = tuple(ship_costs.broken(winner.search.limits, costs, accuracy))
     test = {} if broken else _test(asked, winner, task, best)
-    made = Made(winner, task, candidates, best, test, costs, lessons)
+    made = Made(winner, task, candidates, best, test, _tested(asked.ledger, test), costs, lessons)
     card = card_of(made)
     if not broken:
         write(asked.target, made, card)
@@ -141,11 +142,17 @@ def _test(asked: Asked, winner: Found, task: Task, best: Candidate) -> dict[str,
     return ship_steps.scores(best.folder, task, TEST, schemes, asked.ledger, winner.options)
 
 
+def _tested(ledger: Path, test: dict[str, Score]) -> int:
+    """Models whose answers to the same examples the ledger has."""
+    digests = {score.split_digest for score in test.values()}
+    scores = [score for _, score in Ledger(ledger).scores() if score.split_digest in digests]
+    return len({(score.source, score.architecture) for score in scores})
+
+
 def _told(candidates: list[Candidate], best: Candidate, scheme: str) -> str:
     metric = next(iter(best.dev[scheme].metrics))
     each = [
-        f"{one.name} {one.dev['fp32'].metrics[metric]:.4f} in fp32 and "
-        f"{one.dev[scheme].metrics[metric]:.4f} in {scheme}"
+        f"{one.name} " + " and ".join(f"{one.dev[x].metrics[metric]:.4f} in {x}" for x in one.dev)
         for one in candidates
     ]
     ships = f"; the {best.name} weights ship" if len(candidates) > 1 else ""
