@@ -50,7 +50,7 @@ def _kind(name: str) -> Any:
     try:
         return getattr(import_module(f"nas.search.{place.module}"), place.kind)
     except ModuleNotFoundError as error:
-        if error.name != place.extra:
+        if (error.name or "").split(".")[0] != place.extra:
             raise
         raise BadInputError(
             f"the searcher {name!r} needs the package {place.extra}: "
