@@ -131,10 +131,14 @@ def corrections(
 ) -> list[Correction]:
     """One for each latency of the oracle, from `n` networks that are near its limit.
 
-    `benches`: by device. Where too few rows came out quiet, the predictor's own bounds stay.
+    `benches`: by device. Where too few rows came out quiet, or nothing is limited, the
+    predictor's own bounds stay.
     """
     found = []
     for one in oracle.latencies:
+        if not np.isfinite(one.limit.value):
+            found.append(Correction())
+            continue
         bench = benches[one.limit.device]
         several = max(n, least_rows(one.confidence) + 2)
         chosen = near(one, oracle, space, several, bench.seed)

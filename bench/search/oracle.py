@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,10 +99,12 @@ class Oracle:
     """Limit of size and of memory: weights alone must not be larger."""
     tables: tuple[int, int, int] = (30522, 512, 2)
     """Words, positions and types of the supernet."""
+    outputs: int = 0
+    """Of the head, in float32 behind a pooler; 0: there is none."""
 
     def of(self, architectures: Sequence[Architecture]) -> Floats:
         """(n,)."""
-        sizes = [footprint.of_architecture(a, self.scheme) for a in architectures]
+        sizes = [self.weight_megabytes(a) for a in architectures]
         numerics = numerics_of(self.scheme.name)
 
         def columns(work: Workload) -> Columns:
@@ -117,19 +119,25 @@ class Oracle:
         weights = footprint.of_sizes(
             sizes.depth, sizes.hidden, sizes.qkv, sizes.ffn, self.tables, self.scheme
         )
+        whole = (weights + self._head_bytes(sizes.hidden.astype(np.int64))) / 1e6
 
         def columns(work: Workload) -> Columns:
             return Columns.of_sizes(given, work, numerics)
 
-        return self._parts(weights.astype(np.float64), columns, len(sizes))
+        return self._parts(whole.astype(np.float64), columns, len(sizes))
 
     def predicted(self, architecture: Architecture) -> tuple[Predicted, ...]:
         """One for each latency."""
         return tuple(one.numbers(architecture, self.scheme) for one in self.latencies)
 
     def weight_megabytes(self, architecture: Architecture) -> float:
-        """Of its weights."""
-        return footprint.of_architecture(architecture, self.scheme) / 1e6
+        """Of its weights, the head's among them."""
+        encoder = footprint.of_architecture(architecture, self.scheme)
+        return float(encoder + self._head_bytes(architecture.hidden)) / 1e6
+
+    def _head_bytes(self, hidden: Any) -> Any:
+        """Pooler and classifier are float32 in every scheme."""
+        return 4 * (hidden + 1) * (hidden + self.outputs) if self.outputs else 0
 
     def in_scheme(self, scheme: Scheme) -> "Oracle":
         """The same limits in another scheme that the predictors know."""
@@ -141,7 +149,7 @@ class Oracle:
         return replace(self, latencies=tuple(replace(x, correction=c) for x, c in pairs))
 
     def _parts(self, weights: Floats, columns: "ColumnsOf", n: int) -> Floats:
-        worst = weights / 1e6 / self.megabytes if np.isfinite(self.megabytes) else np.zeros(n)
+        worst = weights / self.megabytes if np.isfinite(self.megabytes) else np.zeros(n)
         for one in self.latencies:
             found = one.of(columns(one.workload))
             part = np.where(found.beyond <= FAR, found.upper / one.limit.value, np.inf)

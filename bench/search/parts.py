@@ -102,7 +102,8 @@ def missing_card(
         why = str(error).partition(": measure")[0]
     else:
         return None
-    arguments = ["profile", "--device", device, "--for-predictor", "--space", space.name]
+    named = _named(space, asked.models)
+    arguments = ["profile", "--device", device, "--for-predictor", "--space", named]
     arguments += ["--runtime", asked.runtime]
     for scheme in schemes_of(asked):
         arguments += ["--scheme", scheme]
@@ -112,6 +113,19 @@ def missing_card(
         arguments += ["--devices", str(asked.devices)]
     arguments += ["--results", str(asked.results)]
     return Missing(f"predictors of {device}", why, "bench.cli", tuple(arguments))
+
+
+def _named(space: "SearchSpace", folder: Path) -> str:
+    """What `--space` takes: a name, or a file that is written for one of no name."""
+    from nas.config import write_json
+    from nas.space import builtin_spaces, load_space
+
+    if space.name in builtin_spaces() and load_space(space.name) == space:
+        return space.name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "space.yaml"  # JSON is YAML too
+    write_json(path, space.fields)
+    return str(path)
 
 
 def forecaster_of(
@@ -203,7 +217,8 @@ def make(missing: Sequence[Missing], say: Callable[[str], None]) -> None:
     for part in missing:
         say(f"making {part.what}: {part.command}")
         command = [sys.executable, "-P", "-m", part.module, *part.arguments]
-        code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own commands
+        # what they print is no output of the search: it goes to standard error
+        code = subprocess.run(command, check=False, stdout=2).returncode  # noqa: S603
         if code in (130, -2):
             raise KeyboardInterrupt
         if code:

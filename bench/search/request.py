@@ -110,9 +110,12 @@ class Asked:
 
     @property
     def _usual_name(self) -> str:
-        texts = [limit.asked + limit.kind[0] * (limit.kind != "latency") for limit in self.limits]
-        budgets = [f"{x}ms" if x[-1].isdigit() else x for x in texts]
-        tokens = [] if self.tokens is None else [f"{self.tokens}t"]
+        budgets = []
+        for limit in self.limits:
+            unit = "ms" * (limit.kind == "latency" and limit.asked.strip()[-1].isdigit())
+            kind = f"-{limit.kind}" * (limit.kind != "latency")
+            budgets.append(limit.asked + unit + kind)
+        tokens = [] if self.tokens is None else [f"{self.tokens}-tokens"]
         parts = [self.task, *self.wanted.devices, self.quant, *budgets, *tokens]
         return _slug("-".join(dict.fromkeys(parts)))
 

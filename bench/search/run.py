@@ -89,13 +89,10 @@ def _conducted(run: Run, scene: Scene, scorer: Scorer, pool: Scores, talk: Talk)
     full = stages.full(effort.evaluations)
     found = stages.quantised(full, effort.refinements, asked.quant)
     talk.progress(f"{len(record.trials)} sub-models scored\n")
+    _require_accurate(scene, found)
+    maker, judge = _maker(run, scene, scorer), _judge(scene, talk)
     standing, judged, dropped = verified(
-        found,
-        scene.limits,
-        effort.winners,
-        _maker(run, scene, scorer),
-        _judge(scene, talk),
-        talk.say,
+        found, scene.limits, effort.winners, maker, judge, talk.say
     )
     metrics = _in_full(record, [one.trial.architecture for one in standing], pool)
     return Outcome(

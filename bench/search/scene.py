@@ -90,6 +90,7 @@ def scene_of(given: Given, scorer: Scorer, talk: Talk) -> Scene:
         tuple(one for found in limited.values() for one in found.latencies),
         min(sizes, default=math.inf),
         (whole.vocab, whole.positions, whole.types),
+        outputs=0 if saved.head is None else saved.head.outputs,
     )
     search = _described(
         given, space, scorer, limited, [x.limit for x in limited.values()] + others
