@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 
-def sleep(log: str, name: str, seconds: float) -> dict[str, Any]:
-    """Say where and when it ran."""
+def sleep(log: str, name: str, seconds: float, until: str = "") -> dict[str, Any]:
+    """Say where and when it ran; with `until`, sleep on until there is such a file."""
     import ray
 
     node = ray.get_runtime_context().get_node_id()
     began = time.time()
     tell(log, f"begins {name} {node}")
     time.sleep(seconds)
+    while until and not Path(until).exists():
+        time.sleep(seconds)
     tell(log, f"ends {name} {node}")
     return {"name": name, "node": node, "began": began, "ended": time.time()}
 

@@ -1,6 +1,7 @@
 """A Ray cluster scores and measures as this machine does; a node that dies takes nothing along."""
 
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench.search import ray_link
 from bench.search.exam import TaskName
 from bench.search.measure import How, ModelFile
 from bench.search.ray_link import Job, Link, connected
@@ -42,6 +44,17 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(BadInputError, match=r"pip install 'subbert\[ray\]'"), connected("auto"):
         pass
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_is_not_there_is_a_sentence_at_once(scheme: str) -> None:
+    pytest.importorskip("ray", reason="needs ray")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{nobody.getsockname()[1]}"
+
+        with pytest.raises(BadInputError, match=f"no Ray cluster at {address} .*refused"):
+            connected(address).__enter__()
 
 
 def test_files_that_are_sent_are_the_same_files_under_the_same_name(
@@ -101,9 +114,9 @@ def test_what_ray_does_to_priorities_is_undone_or_refused(
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
-    """A node with one CPU and a device, and this process joined to it."""
+    """A node with a device and no CPU: others come and go."""
     utils = pytest.importorskip("ray.cluster_utils", reason="needs ray")
-    first = {"num_cpus": 1, "resources": {DEVICE: 1}, "include_dashboard": False}
+    first = {"num_cpus": 0, "resources": {DEVICE: 1}, "include_dashboard": False}
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAY_worker_niceness", "0")  # other tests would have all the time
         cluster = utils.Cluster(initialize_head=True, head_node_args=first)
@@ -148,22 +161,55 @@ def test_a_device_that_no_node_has_is_told_at_once(link: Link, tmp_path: Path) -
 
 def test_what_a_job_raises_is_a_sentence(link: Link) -> None:
     with pytest.raises(BadInputError, match=r"^the job: .*the reason"):
-        list(link.each(ray_jobs.fail, [Job("the job", ("",))]))
+        list(link.each(ray_jobs.fail, [Job("the job", ("",), DEVICE)]))
+
+
+def test_a_job_that_ends_its_processes_is_named(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_link, "TRIES", 1)
+
+    with pytest.raises(BadInputError, match=r"^the job: the Ray cluster could not do it"):
+        list(link.each(ray_jobs.die, [Job("the job", ("",), DEVICE)]))
+
+
+def test_a_device_that_is_gone_for_good_is_given_up(
+    link: Link, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_link, "POLL_S", 0.2)
+    monkeypatch.setattr(ray_link, "PATIENCE_S", 0.5)
+    node, log = nodes.add_node(num_cpus=0, resources={"dev-c": 1}), tmp_path / "log"
+    nodes.wait_for_nodes()
+    short, long = (Job(name, (str(log), name, s), "dev-c") for name, s in (("a", 0.0), ("b", 99)))
+    jobs = link.each(ray_jobs.sleep, [short, long])
+
+    assert "a" == next(jobs)[1]["name"]
+    nodes.remove_node(node)
+
+    with pytest.raises(BadInputError, match=r"has the resource dev-c: .*what was done is kept"):
+        list(jobs)
 
 
 def test_a_node_that_dies_takes_no_job_along(link: Link, nodes: Any, tmp_path: Path) -> None:
-    node, log = nodes.add_node(num_cpus=1), tmp_path / "log"
-    began = link.each(ray_jobs.sleep, jobs_of(log, 6, 1.0))
+    log, go = tmp_path / "log", tmp_path / "go"
+    first = nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    waiting = [Job(f"job {n}", (str(log), str(n), 0.1, str(go))) for n in (1, 2)]
+    jobs = link.each(ray_jobs.sleep, [*jobs_of(log, 1, 0), *waiting])
 
-    found = [next(began)]
-    while not (running := at_work(log, node.node_id)):
+    found = [next(jobs)]
+    while not (running := at_work(log, first.node_id)):
         time.sleep(0.02)
-    nodes.remove_node(node, allow_graceful=False)
-    found += began
+    nodes.remove_node(first, allow_graceful=False)
+    second = nodes.add_node(num_cpus=1)
+    go.touch()
+    found += jobs
+    nodes.remove_node(second)
 
-    assert list(range(6)) == sorted(index for index, _ in found)
-    lines = log.read_text("utf-8").splitlines()
-    assert 2 == sum(line.startswith(f"begins {running[0]} ") for line in lines)
+    assert [0, 1, 2] == sorted(index for index, _ in found)
+    lines = [line.split() for line in log.read_text("utf-8").splitlines()]
+    begun = [node for what, name, node in lines if [what, name] == ["begins", running[0]]]
+    assert [first.node_id, second.node_id] == begun
 
 
 def at_work(log: Path, node: str) -> list[str]:
@@ -176,12 +222,11 @@ def at_work(log: Path, node: str) -> list[str]:
 def test_every_score_is_kept_once_though_a_node_dies(
     link: Link, nodes: Any, supernet: Path, named: TaskName, tmp_path: Path
 ) -> None:
-    import ray
-
     options = Options(batch_tokens=1)
     task = named.load(lambda _line: None)
-    node = nodes.add_node(num_cpus=1)
-    subs = [replace(SUBS[0], hidden=hidden) for hidden in range(8, 16)]
+    first = nodes.add_node(num_cpus=1)
+    nodes.wait_for_nodes()
+    subs = [replace(SUBS[0], hidden=hidden) for hidden in range(8, 13)]
     with (
         Scorer(read(supernet), task, results=tmp_path, options=options) as scorer,
         ScoringPool(scorer, Cluster(scorer, named, link)) as pool,
@@ -189,10 +234,10 @@ def test_every_score_is_kept_once_though_a_node_dies(
         away = supernet.rename(supernet.parent / "away")  # the nodes need not have it
         scores = pool.scores(subs, ["fp32"] * len(subs))
         found = [next(scores)]
-        while ray.available_resources().get("CPU", 0) > 0:
-            time.sleep(0.01)
-        nodes.remove_node(node, allow_graceful=False)
+        nodes.remove_node(first, allow_graceful=False)
+        second = nodes.add_node(num_cpus=1)
         found += scores
+    nodes.remove_node(second)
     away.rename(supernet)
 
     assert subs == [x.architecture for x in found]

@@ -289,6 +289,8 @@ def test_who_ends_two_processes_is_named_and_the_others_are_kept(stage: Stage) -
 
     kept = [x.architecture for _, x in Ledger(ledger(stage)).scores()]
     assert {SUBS[0], SUBS[1]} <= set(kept)
+    deadly = asked_for(request(Order(stage.exam, SUBS[2], "fp32")))
+    assert 2 == sum(line.endswith(deadly) for line in stage.asked())
     assert not any(is_there(worker.pid) for worker in stage.workers)
 
 

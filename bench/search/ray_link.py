@@ -1,6 +1,7 @@
 """Jobs for the nodes of a Ray cluster, and what came of them. Knows no network and no ledger."""
 
 import logging
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ AT_ONCE = 500
 POLL_S = 5.0
 PATIENCE_S = 60.0
 """How long a cluster may be without any node that could do a job."""
+
+KNOCK_S = 5.0
 
 INSTALL = "pip install 'subbert[ray]'"
 
@@ -138,8 +141,9 @@ def connected(address: str) -> Iterator[Link]:
         yield Link(address)
         return
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         said = " ".join(str(error).split())[:300]
         message = f"there is no Ray cluster at {address} that this machine can join ({said})"
         raise BadInputError(f"{message}: start one with `ray start --head`") from None
@@ -147,6 +151,18 @@ def connected(address: str) -> Iterator[Link]:
         yield Link(address)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself would try for minutes where nobody listens.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        with socket.create_connection((host.strip("[]"), int(port)), KNOCK_S):
+            pass
 
 
 def fetched(references: "Sequence[ray.ObjectRef[Any]]") -> Any:
