@@ -131,18 +131,18 @@ def test_a_grid_is_spread_over_the_costs() -> None:
     cost=st.floats(0, 1),
     mean=st.floats(-0.5, 1.5),
 )
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 def test_an_expected_improvement_is_the_mean_growth_of_the_hypervolume(points, cost, mean) -> None:
     spread = 0.3
     costs, scores = [c for c, _ in points], [s for _, s in points]
-    draws = mean + spread * np.random.default_rng(0).standard_normal(2000)
+    draws = mean + spread * np.random.default_rng(0).standard_normal(500)
     before = hypervolume(costs, scores, (1.0, 0.0))
     grown = [hypervolume([*costs, cost], [*scores, x], (1.0, 0.0)) - before for x in draws]
 
     stairs = Stairs(costs, scores, far=1.0, low=0.0)
     expected = stairs.expected(np.array([cost]), np.array([mean]), np.array([spread]))
 
-    assert abs(expected[0] - np.mean(grown)) < 0.035
+    assert abs(expected[0] - np.mean(grown)) < 0.06
 
 
 def test_a_fit_of_a_cubic_is_that_cubic_and_knows_what_it_does_not_know() -> None:

@@ -59,9 +59,9 @@ def compare_searches(
     else:
         from bench.search.benchmark import load
 
-        table = load(precision)
+        names, table = _names(searcher), load(precision)
         evaluations = evaluations or max(250, -(-len(table) // 10))
-        curves = played(_names(searcher), precision, seeds, evaluations)
+        curves = played(names, precision, seeds, evaluations)
         at, level = marks(table, evaluations), anchor(curves, evaluations)
         title = (
             f"{len(table)} sub-models in {precision}, {seeds} seeds: hypervolume in % of the true"
@@ -80,8 +80,18 @@ def compare_searches(
 
 
 def _names(wanted: "Sequence[str] | None") -> list[str]:
-    from nas.search.searchers import NAMES, require_known
+    """Those that are wanted, or all whose packages are installed."""
+    from nas.search.searchers import NAMES, require
+    from results.errors import BadInputError
 
-    for name in wanted or ():
-        require_known(name)
-    return list(dict.fromkeys(wanted or NAMES))
+    found = []
+    for name in dict.fromkeys(wanted or NAMES):
+        try:
+            require(name)
+        except BadInputError as error:
+            if wanted:
+                raise
+            typer.echo(f"nas: left out: {error}", err=True)
+        else:
+            found.append(name)
+    return found
