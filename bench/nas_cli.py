@@ -2,13 +2,17 @@
 
 from typing import NoReturn
 
+from bench.search.command_compare import compare_searches
 from bench.search.command_front import front
 from bench.search.command_search import search
+from bench.search.command_ship import ship
 from nas.cli import app
 from nas.command_line import run
 
 app.command()(search)
 app.command()(front)
+app.command()(compare_searches)
+app.command()(ship)
 
 
 def main() -> NoReturn:

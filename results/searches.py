@@ -1,6 +1,6 @@
 """The folder of a search: what was asked, every trial, what was chosen. Knows no algorithm.
 
-`<results>/searches/<name>/`: `search.json`, `trials.jsonl` (only ever appended to),
+`results/searches/<name>/`: `search.json`, `trials.jsonl` (only ever appended to),
 `outcome.json`; beside them whatever the search makes. A lock tells a run at work from a dead one.
 """
 
@@ -21,6 +21,11 @@ SEARCHES = "searches"
 SEARCH, TRIALS, OUTCOME, LOCK = "search.json", "trials.jsonl", "outcome.json", "lock"
 
 T = TypeVar("T", Search, Outcome, Tried)
+
+
+def searches_of(ledger: Path) -> Path:
+    """Where searches are: beside the folder of the ledger, `results/data` as a rule."""
+    return ledger.parent / SEARCHES
 
 
 class _Version(msgspec.Struct):

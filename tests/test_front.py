@@ -72,7 +72,7 @@ def ask() -> Ask:
 @pytest.fixture
 def show(ask: Ask, results: Path) -> Callable[..., str]:
     def shown(*line: object) -> str:
-        result = ask("--results", results, *line)
+        result = ask("--results", results / "data", *line)
         assert 0 == result.exit_code, result.exception
         return result.stdout
 
@@ -653,19 +653,20 @@ def test_a_folder_that_is_no_search_s_is_refused(
     refused: Callable[..., str], tmp_path: Path
 ) -> None:
     assert refused(tmp_path).startswith(f"{tmp_path} is no search's folder: it has no search.json")
-    assert "is no search's folder" in refused("--results", tmp_path, "--name", "none")
+    assert "is no search's folder" in refused("--results", tmp_path / "data", "--name", "none")
 
 
 def test_without_a_name_the_only_search_is_shown(
     ask: Ask, refused: Callable[..., str], results: Path, tmp_path: Path
 ) -> None:
-    assert refused("--results", tmp_path).endswith("has no search: `nas search` makes one")
-    assert refused("--results", results).endswith(
+    told = refused("--results", tmp_path / "data")
+    assert told.endswith("has no search: `nas search` makes one")
+    assert refused("--results", results / "data").endswith(
         "has several searches: choose with --name (floats, going, one, two)"
     )
 
     made_run(tmp_path, trials=20)
-    assert ask("--results", tmp_path).stdout.startswith("trec6-ptq-10ms: ptq on")
+    assert ask("--results", tmp_path / "data").stdout.startswith("trec6-ptq-10ms: ptq on")
 
 
 def test_a_damaged_line_is_told_by_its_number(refused: Callable[..., str], tmp_path: Path) -> None:
@@ -735,7 +736,7 @@ def test_what_cannot_be_written_is_refused_in_one_sentence(
     (tmp_path / "folder.html").mkdir()
     asked = options if "--name" in options else ["--name", "one", *options]
 
-    assert refused("--results", results, *asked).startswith(said)
+    assert refused("--results", results / "data", *asked).startswith(said)
     assert ["folder.html"] == [x.name for x in tmp_path.iterdir()]
 
 
@@ -749,7 +750,7 @@ def test_a_full_disk_is_one_sentence(
     path = tmp_path / f"x{suffix}"
     path.symlink_to("/dev/full")
 
-    told = refused("--results", results, "--name", "one", option, path)
+    told = refused("--results", results / "data", "--name", "one", option, path)
 
     assert "No space left on device" in told
 

@@ -9,12 +9,12 @@ Option = typer.Option
 Folders = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Folders of searches, shown together. [default: the only one under --results]",
+        help="Folders of searches, shown together. [default: the only one beside --results]",
         show_default=False,
     ),
 ]
-Names = Annotated[list[str] | None, Option(help="A search under --results; repeatable.")]
-Results = Annotated[Path, Option(help="Folder of the ledger, with searches in it.")]
+Names = Annotated[list[str] | None, Option(help="A search beside --results; repeatable.")]
+Results = Annotated[Path, Option(help="Folder of the ledger; searches/ is beside it.")]
 Html = Annotated[Path | None, Option(help="Write a page to a .html file; it needs nothing else.")]
 Plot = Annotated[Path | None, Option(help="Draw it to a .png file.")]
 Export = Annotated[

@@ -20,9 +20,7 @@ Count = Annotated[int, Option(min=1)]
 
 def search(
     *,
-    task: Annotated[
-        str, Option(help="What it answers: trec6, mr, ...; see `nas data list`.")
-    ],
+    task: Annotated[str, Option(help="What it answers: trec6, mr, ...; see `nas data list`.")],
     device: Annotated[list[str], Option(help="Where it shall run; repeatable, or a comma list.")],
     latency: Annotated[
         list[str] | None,
@@ -97,6 +95,13 @@ def search(
     workers: Annotated[
         int | None, Option(min=1, help="Processes that score. [default: one a CPU]")
     ] = None,
+    ray: Annotated[
+        str | None,
+        Option(
+            help="Score and measure on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT; each"
+            " device is a custom resource of its nodes."
+        ),
+    ] = None,
     auto: Annotated[
         bool | None,
         Option(
@@ -145,6 +150,7 @@ def search(
         columns=Columns(text_column, pair_column, label_column),
         auto=auto,
         workers=workers,
+        ray=ray,
         calibration=calibration,
     )
     _run(asked, as_json=as_json)

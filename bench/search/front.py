@@ -10,7 +10,7 @@ from typing import TypeVar
 from nas.pareto import front
 from results.choice import Dropped, Limit, Measured, Outcome, Predicted, Search, Tried, Winner
 from results.errors import BadInputError
-from results.searches import SEARCHES, Run
+from results.searches import Run, searches_of
 
 QUANTISED = "quantised"
 """A stage; the other is `full`."""
@@ -111,12 +111,12 @@ def read(runs: Sequence[Run]) -> tuple[Found, ...]:
 
 
 def runs_of(folders: Sequence[Path], names: Sequence[str], results: Path) -> list[Run]:
-    """Those folders, and the searches of those names; else the only search under `results`.
+    """Those folders and the searches of those names; else the only one beside the ledger.
 
     Raises:
         BadInputError: nothing is named, and there is none or more than one.
     """
-    everything = results / SEARCHES
+    everything = searches_of(results)
     if folders or names:
         return [Run(folder) for folder in (*folders, *(everything / name for name in names))]
     there = sorted(path for path in everything.glob("*") if Run(path).exists)

@@ -21,11 +21,11 @@ from bench.summary import scaled
 from bench.watch import Silent, Watch
 from predictors.columns import Columns
 from predictors.intervals import least_rows
-from profiler.device import this_host
+from profiler.device import devices_file, find_device, load_devices, this_host
 from profiler.environment import read_hardware
 from results.architecture import Architecture
 from results.errors import BadInputError
-from results.measurement import Workload
+from results.measurement import Procedure, Workload
 
 if TYPE_CHECKING:
     from nas.space import SearchSpace
@@ -50,6 +50,8 @@ class Bench:
     """Folder of the ledger."""
     devices: Path | None = None
     seed: int = 0
+    remote: bool = False
+    """Is it elsewhere, so that nothing can be measured here?"""
 
     def asked(self, schemes: Sequence[str], tokens: Sequence[int]) -> Asked:
         """As `bench profile` would be asked; rows of before count."""
@@ -76,6 +78,8 @@ class Bench:
         Raises:
             BadInputError: it cannot, or the runtime has no such scheme.
         """
+        if self.remote:
+            return self._elsewhere(schemes, tokens)
         ground = ground_of(self.asked(schemes, tokens), this_host(read_hardware()))
         has = ground.schemes.get(self.runtime, [])
         if lacking := [s for s in schemes if s not in has]:
@@ -84,6 +88,14 @@ class Bench:
                 "or --quant"
             )
         return ground
+
+    def _elsewhere(self, schemes: Sequence[str], tokens: Sequence[int]) -> Ground:
+        """As the file of devices says; whether it can be had is for its node to tell."""
+        path = devices_file(self.devices)
+        device = find_device(load_devices(path), self.device, path)
+        if tokens:
+            device = device.model_copy(update={"tokens": list(tokens)})
+        return Ground(device, {self.runtime: list(schemes)}, Procedure(), "", [])
 
 
 def latencies(
@@ -131,12 +143,12 @@ def corrections(
 ) -> list[Correction]:
     """One for each latency of the oracle, from `n` networks that are near its limit.
 
-    `benches`: by device. Where too few rows came out quiet, or nothing is limited, the
+    `benches`: by device. Where too few rows came out quiet, nothing is limited, the
     predictor's own bounds stay.
     """
     found = []
     for one in oracle.latencies:
-        if not np.isfinite(one.limit.value):
+        if not np.isfinite(one.limit.value) or benches[one.limit.device].remote:
             found.append(Correction())
             continue
         bench = benches[one.limit.device]

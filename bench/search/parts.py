@@ -100,6 +100,11 @@ def missing_card(
         forecaster_of(asked, ground, space, tokens)
     except BadInputError as error:
         why = str(error).partition(": measure")[0]
+        if asked.ray is not None:
+            raise BadInputError(
+                f"{why}: make the card of {device} there, with `bench profile --for-predictor`, "
+                f"and copy it to {default_card(asked.results, device)}"
+            ) from None
     else:
         return None
     named = _named(space, asked.models)
@@ -140,7 +145,8 @@ def forecaster_of(
     from bench.forecasters import Wanted, forecasters, of_mixtures
 
     card = card_of(asked, ground.device.name)
-    require_here(card, ground)
+    if asked.ray is None:
+        require_here(card, ground)
     wanted = Wanted(
         runtimes=(asked.runtime,),
         schemes=(asked.scheme,),

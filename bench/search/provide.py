@@ -23,7 +23,14 @@ P95 = 0.95
 def benches_of(asked: Asked) -> dict[str, Bench]:
     """Each device as this host can be it."""
     benches = {
-        device: Bench(device, asked.runtime, asked.results, asked.devices, asked.seed)
+        device: Bench(
+            device,
+            asked.runtime,
+            asked.results,
+            asked.devices,
+            asked.seed,
+            remote=asked.ray is not None,
+        )
         for device in asked.wanted.devices
     }
     for bench in benches.values():
@@ -40,8 +47,9 @@ def provide(asked: Asked, benches: Mapping[str, Bench], talk: Talk) -> None:
         space = load_space(asked.space or parts.DEFAULT_SPACE)
     else:
         space = parts.space_of(read(parts.supernet_of(asked)), asked)
-    lengths = (asked.fixed_tokens,) if asked.fixed_tokens is not None else ()
-    cards = []
+    fixed = asked.fixed_tokens
+    lengths: tuple[int, ...] = () if fixed is None else (fixed,)
+    cards: list[parts.Missing] = []
     if asked.tokens != TASK_TOKENS or not networks:
         lengths = lengths or task_tokens(asked, talk)
         cards = list(_missing_cards(asked, benches, space, lengths))

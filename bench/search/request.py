@@ -9,7 +9,7 @@ from nas.data.columns import Columns
 from quant.scheme import parse
 from results.choice import Limit
 from results.errors import BadInputError
-from results.searches import SEARCHES
+from results.searches import searches_of
 
 MIXED = "mixed"
 """In place of a scheme: each group of matrix products in float32 or as in ptq."""
@@ -106,7 +106,7 @@ class Asked:
     @property
     def run_folder(self) -> Path:
         """Of this search."""
-        return self.results.parent / SEARCHES / (self.name or self._usual_name)
+        return searches_of(self.results) / (self.name or self._usual_name)
 
     @property
     def _usual_name(self) -> str:

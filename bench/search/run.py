@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from bench.search.request import MIXED, Asked
 from bench.search.scene import Given, Scene, scene_of
 from bench.search.stages import FULL, Field, Record, Scores, Stages, first_metric, survey
 from bench.search.talk import Talk
-from bench.search.workers import Processes, ScoringPool
+from bench.search.workers import Crew, Processes, ScoringPool
 from nas.extract.calibration import of_scorer
 from nas.extract.folder import origin_of
 from nas.folder import read
@@ -36,6 +36,9 @@ from results.searches import Run
 
 WORTH_MIXED = 0.5
 """Lower edge of what is proposed where products in float32 may fill up the budget."""
+
+if TYPE_CHECKING:
+    from bench.search.ray_link import Link
 
 NEAR, SPENT = "near", "spent"
 """Notes in the run's folder: what was measured near the budget; seconds of runs before."""
@@ -67,14 +70,16 @@ def search(asked: Asked, talk: Talk) -> tuple[Run, Outcome]:
         if (before := run.outcome) is not None:
             talk.say(f"{run.folder} is searched already")
             return run, before
-        with _timed(run) as seconds, _pool(scorer, asked) as pool:
-            outcome = _conducted(run, scene, scorer, pool, talk)
+        with _timed(run) as seconds, _cluster(asked) as link, _pool(scorer, asked, link) as pool:
+            outcome = _conducted(run, scene, scorer, pool, _judge(scene, link, talk), talk)
             outcome = replace(outcome, seconds=seconds())
             run.end(outcome)
     return run, outcome
 
 
-def _conducted(run: Run, scene: Scene, scorer: Scorer, pool: Scores, talk: Talk) -> Outcome:
+def _conducted(
+    run: Run, scene: Scene, scorer: Scorer, pool: Scores, judge: Judge, talk: Talk
+) -> Outcome:
     """From the budget to the winners."""
     asked, effort = scene.given.asked, scene.given.asked.effort
     oracle = _narrowed(run, scene, talk)
@@ -90,7 +95,7 @@ def _conducted(run: Run, scene: Scene, scorer: Scorer, pool: Scores, talk: Talk)
     found = stages.quantised(full, effort.refinements, asked.quant)
     talk.progress(f"{len(record.trials)} sub-models scored\n")
     _require_accurate(scene, found)
-    maker, judge = _maker(run, scene, scorer), _judge(scene, talk)
+    maker = _maker(run, scene, scorer)
     standing, judged, dropped = verified(
         found, scene.limits, effort.winners, maker, judge, talk.say
     )
@@ -222,14 +227,37 @@ def _tell_field(scene: Scene, there: Field, talk: Talk) -> None:
 
 
 @contextmanager
-def _pool(scorer: Scorer, asked: Asked) -> Iterator[Scores]:
+def _cluster(asked: Asked) -> Iterator["Link | None"]:
+    """A connection to Ray, where that was asked for."""
+    if asked.ray is None:
+        yield None
+        return
+    from bench.search.ray_link import connected
+
+    with connected(asked.ray) as link:
+        yield link
+
+
+@contextmanager
+def _pool(scorer: Scorer, asked: Asked, link: "Link | None") -> Iterator[Scores]:
     task = TaskName(asked.task, asked.folder, asked.columns)
-    with ScoringPool(scorer, Processes(scorer, task, asked.workers)) as pool:
+    with ScoringPool(scorer, _crew(scorer, task, asked, link)) as pool:
         yield pool
 
 
-def _judge(scene: Scene, talk: Talk) -> Judge:
+def _crew(scorer: Scorer, task: TaskName, asked: Asked, link: "Link | None") -> Crew:
+    if link is None:
+        return Processes(scorer, task, asked.workers)
+    from bench.search.ray_pool import Cluster
+
+    return Cluster(scorer, task, link)
+
+
+def _judge(scene: Scene, link: "Link | None", talk: Talk) -> Judge:
     asked = scene.given.asked
-    return HereJudge(
-        scene.tokens, asked.runtime, asked.results, asked.devices, asked.seed, watch=talk.watcher()
-    )
+    given = (scene.tokens, asked.runtime, asked.results, asked.devices, asked.seed)
+    if link is None:
+        return HereJudge(*given, watch=talk.watcher())
+    from bench.search.ray_judge import ClusterJudge
+
+    return ClusterJudge(link, *given)

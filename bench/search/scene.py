@@ -161,8 +161,8 @@ def _described(
 
 def _options(asked: Asked) -> dict[str, str]:
     effort = {name: str(value) for name, value in asdict(asked.effort).items()}
-    given = {"folder": asked.folder, "text_column": asked.columns.text,
-             "pair_column": asked.columns.pair, "label_column": asked.columns.label,
+    given = {"folder": asked.folder, "text-column": asked.columns.text,
+             "pair-column": asked.columns.pair, "label-column": asked.columns.label,
              "tokens": asked.tokens, "devices": asked.devices}  # fmt: skip
     named = {name: str(value) for name, value in given.items() if value is not None}
     return effort | {"calibration": str(asked.calibration)} | named
@@ -174,6 +174,11 @@ def _absolute(limit: Limit, bench: Bench, saved: "Saved", tokens: int, talk: Tal
     if factor is None:
         return replace(limit, tokens=tokens)
     whole = saved.architecture
+    if bench.remote:
+        raise BadInputError(
+            f"--latency {limit.asked}: the baseline is measured on this machine, and with --ray "
+            "devices are elsewhere: give milliseconds"
+        )
     talk.say(f"measuring the baseline, {whole} in float32, on {limit.device}")
     cells = latencies(bench, [whole], ["fp32"], [tokens], talk.watcher())
     if not cells:
