@@ -9,6 +9,7 @@ the answers to those before were known to be as expected.
 from collections.abc import Sequence
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from nas.pareto import front
 from nas.search.candidates import Candidates, Looker
@@ -47,10 +48,12 @@ class Surrogate:
         self._points: dict[Architecture, Floats] = {}
         """Of each that was told, its features."""
         self._basis: Basis | None = None
+        self._threads = ThreadpoolController()
 
     def ask(self, n: int) -> list[Architecture]:
         early = len(self._told) < self._first
-        found = self._looker.spread(n) if early else self._most_expected(n)
+        with self._threads.limit(limits=1):  # matrices are small, and others score meanwhile
+            found = self._looker.spread(n) if early else self._most_expected(n)
         self._pool.take(found)
         return found
 
