@@ -1,6 +1,7 @@
 """A whole search, from nothing but a supernet to verified files, in real processes."""
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import onnxruntime as ort
 import pytest
 
 from bench.nas_cli import main
+from bench.subjects import source_of
 from nas.elastic import Rule
 from nas.folder import read, write
 from nas.predict import load
@@ -158,7 +160,9 @@ def test_a_winner_s_latency_is_that_of_its_own_file_in_rows_of_the_ledger(
         (row,) = (rows[name] for name in one.rows)
         assert winner.architecture == row.subject.architecture
         assert "ptq" == row.subject.scheme == winner.scheme
-        assert winner.sha256[:16] in row.subject.source
+        file = run_of(place).folder / winner.folder / winner.file
+        assert source_of(file).label == row.subject.source
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == winner.sha256
         assert 3 == len(row.runs)
         assert one.lower <= one.ms <= one.upper <= 50
         assert 16 == one.tokens
