@@ -17,8 +17,8 @@ from results.architecture import Architecture
 MOST_ROWS = 6_000
 """More listed members than these are not looked at at once."""
 
-DRAWN, MOVED = 48, 64
-"""Members that must be built: so many by chance, so many near the good ones."""
+DRAWN, MOVED = 48, 32
+"""Members that must be built: so many by chance, so many near the good ones (those take longest)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
