@@ -283,6 +283,58 @@ def test_bad_input_is_one_sentence(
     assert says in one_sentence(done)
 
 
+def changed(path: Path, *places: str, to: object) -> None:
+    """Put something else at a place of a JSON file."""
+    whole = json.loads(path.read_text())
+    inner = whole
+    for place in places[:-1]:
+        inner = inner[place]
+    inner[places[-1]] = to
+    path.write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize(
+    ("places", "to", "says"),
+    [
+        (
+            ("environment", "software", "packages", "onnxruntime"),
+            "1.0",
+            "packages.onnxruntime was '1.0'",
+        ),
+        (("environment", "hardware", "cpu"), "abacus", "hardware.cpu was 'abacus'"),
+        (("device",), "there", "is the card of there, not of here"),
+    ],
+)
+def test_a_card_of_elsewhere_is_no_card(
+    searched: Searched, call: Call, places: Sequence[str], to: object, says: str
+) -> None:
+    card = searched[0] / "results" / "data" / "cards" / "here.json"
+    before = card.read_text()
+
+    try:
+        changed(card, *places, to=to)
+        done = call("--no-auto", "--latency", "50ms", "--name", "elsewhere")
+    finally:
+        card.write_text(before)
+
+    assert 2 == done.code
+    assert says in one_sentence(done)
+    assert "bench profile --device here --for-predictor" in one_sentence(done)
+
+
+def test_a_supernet_of_another_task_is_refused(searched: Searched, call: Call) -> None:
+    place, _ = searched
+    (place / "moods").mkdir(exist_ok=True)
+    for part in ("train", "dev", "test"):
+        rows = [f"the cat {part} {n},{('good', 'bad')[n % 2]}" for n in range(20)]
+        (place / "moods" / f"{part}.csv").write_text("\n".join(["text,label", *rows, ""]))
+
+    done = call("--no-auto", "--task", "moods", "--latency", "50ms")
+
+    assert 2 == done.code
+    assert "tells 3 labels apart" in one_sentence(done)
+
+
 def test_what_is_missing_is_told_with_the_commands_that_make_it(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
