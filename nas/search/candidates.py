@@ -18,7 +18,7 @@ MOST_ROWS = 6_000
 """More listed members than these are not looked at at once."""
 
 DRAWN, MOVED = 48, 32
-"""Members that must be built: so many by chance, so many near the good ones (those take longest)."""
+"""Members that must be built: so many by chance, and near the good ones, which takes longest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
