@@ -176,7 +176,11 @@ def test_ties_go_to_the_lower_loss_then_to_the_cheaper() -> None:
 
 
 @pytest.mark.parametrize("limit", [0.1, 0.3, 1.0])
-def test_a_survey_counts_what_brute_force_counts(limit: float) -> None:
+@pytest.mark.parametrize("at_once", [7, 10_000])
+def test_a_survey_counts_what_brute_force_counts(
+    limit: float, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "SLICE", at_once)
     costs = oracle_of(limit).of(list(SPACE))
 
     found = survey(SPACE, oracle_of(limit), 1)
