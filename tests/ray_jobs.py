@@ -10,14 +10,21 @@ def sleep(log: str, name: str, seconds: float, until: str = "") -> dict[str, Any
     """Say where and when it ran; with `until`, sleep on until there is such a file."""
     import ray
 
-    node = ray.get_runtime_context().get_node_id()
+    here = ray.get_runtime_context()
+    node = here.get_node_id()
     began = time.time()
     tell(log, f"begins {name} {node}")
     time.sleep(seconds)
     while until and not Path(until).exists():
         time.sleep(seconds)
     tell(log, f"ends {name} {node}")
-    return {"name": name, "node": node, "began": began, "ended": time.time()}
+    return {
+        "name": name,
+        "node": node,
+        "began": began,
+        "ended": time.time(),
+        "needs": here.get_assigned_resources(),
+    }
 
 
 def tell(log: str, line: str) -> None:

@@ -1,6 +1,7 @@
 """A Ray cluster scores and measures as this machine does; a node that dies takes nothing along."""
 
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -148,6 +149,7 @@ def test_no_two_jobs_are_done_at_once_on_one_device(link: Link, tmp_path: Path) 
     found = dict(link.each(ray_jobs.sleep, jobs_of(tmp_path / "log", 4, 0.2, DEVICE)))
 
     assert ["0", "1", "2", "3"] == [found[n]["name"] for n in range(4)]
+    assert all({DEVICE: 1} == x["needs"] for x in found.values())
     times = sorted((x["began"], x["ended"]) for x in found.values())
     assert all(ended <= began for (_, ended), (began, _) in pairwise(times))
 
@@ -231,6 +233,8 @@ def test_every_score_is_kept_once_though_a_node_dies(
         Scorer(read(supernet), task, results=tmp_path, options=options) as scorer,
         ScoringPool(scorer, Cluster(scorer, named, link)) as pool,
     ):
+        parcel = Parcel(str(supernet), digest_of(supernet))
+        shutil.rmtree(unpacked(parcel, {}).parent)  # of another run
         away = supernet.rename(supernet.parent / "away")  # the nodes need not have it
         scores = pool.scores(subs, ["fp32"] * len(subs))
         found = [next(scores)]
