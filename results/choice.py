@@ -135,7 +135,7 @@ class Search:
     supernet_folder: str
     teacher_folder: str
     cards: dict[str, str]
-    """SHA-256 of the card of each device."""
+    """SHA-256 of the predictor in the card of each device."""
     fingerprints: dict[str, str]
     """Of the environment of each device."""
     examples: int

@@ -8,7 +8,7 @@ from importlib.metadata import distribution
 tops = {str(f).split("/")[0] for f in distribution("subbert").files}
 ours = {t for t in tops if ".dist-info" not in t and not t.startswith("..")}
 assert ours == {"bench", "nas", "predictors", "profiler", "quant", "results"}, ours
-for extra in ("optimum", "openvino", "torchao"):
+for extra in ("optimum", "openvino", "torchao", "optuna", "ray"):
     assert importlib.util.find_spec(extra) is None, "the core must do without extras"
 PY
 test "$(subbert --version)" = "$(bench --version)"
@@ -36,4 +36,15 @@ code=0
 bench profile --device cpu-any --runtime openvino 2> told || code=$?
 test "$code" -eq 2
 grep -q "pip install 'subbert\[openvino\]'" told
+nas compare-searches --searcher random --searcher surrogate --seeds 1 --evaluations 40 --json > played.json
+python - <<'PY'
+import json
+
+played = json.load(open("played.json"))["searchers"]
+assert {"random", "surrogate"} == {row["searcher"] for row in played}, played
+PY
+code=0
+nas search --device cpu-any --latency 10 --task trec6 --searcher bayes 2> told || code=$?
+test "$code" -eq 2
+grep -q "pip install 'subbert\[search\]'" told
 echo "smoke test passed"

@@ -14,10 +14,13 @@ HEAVY = {
 
 LIGHT = [
     "bench.cli",
+    "bench.nas_cli",
     "nas.cli",
     "bench.plan",
     "bench.summary",
     "nas.checkpoint",
+    "nas.pareto",
+    "nas.search.surrogate",
     "nas.space",
     "predictors.boosted",
     "predictors.calibrated",

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bench.search import parts
 from bench.search.limits import speed_up
 from bench.search.near import Bench, latencies
@@ -63,7 +65,7 @@ class _Limited:
     limit: Limit
     latencies: tuple[Latency, ...]
     card: str
-    """SHA-256 of the device's card."""
+    """SHA-256 of the predictor in the device's card."""
     fingerprint: str
 
 
@@ -121,8 +123,9 @@ def _limited(
         )
         for place, work in enumerate(forecaster.workloads)
     )
-    digest = hashlib.sha256(card.path.read_bytes()).hexdigest()
-    return _Limited(kept, found, digest, card.fingerprint)
+    entry = card.find(asked.runtime, forecaster.fitted_to)
+    fields = b"" if entry is None else msgspec.json.encode(entry.fields)
+    return _Limited(kept, found, hashlib.sha256(fields).hexdigest(), card.fingerprint)
 
 
 def _described(
