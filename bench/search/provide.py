@@ -51,7 +51,7 @@ def provide(asked: Asked, benches: Mapping[str, Bench], talk: Talk) -> None:
     lengths: tuple[int, ...] = () if fixed is None else (fixed,)
     cards: list[parts.Missing] = []
     if asked.tokens != TASK_TOKENS or not networks:
-        lengths = lengths or task_tokens(asked, talk)
+        lengths = lengths or task_tokens(asked)
         cards = list(_missing_cards(asked, benches, space, lengths))
     missing = [*cards, *networks]
     if missing:
@@ -85,7 +85,7 @@ def _make(asked: Asked, missing: Sequence[parts.Missing], talk: Talk) -> None:
     parts.make(missing, talk.say)
 
 
-def task_tokens(asked: Asked, talk: Talk) -> tuple[int, ...]:
+def task_tokens(asked: Asked) -> tuple[int, ...]:
     """95th percentile and mean of the lengths of the task's texts; nothing unless asked for."""
     if asked.tokens != TASK_TOKENS:
         return ()
@@ -95,9 +95,13 @@ def task_tokens(asked: Asked, talk: Talk) -> tuple[int, ...]:
     from nas.score.questions import questions_of
 
     saved = read(parts.supernet_of(asked))
-    task = TaskName(asked.task, asked.folder, asked.columns).load(talk.say)
+    task = TaskName(asked.task, asked.folder, asked.columns).load(_silent)
     most = most_tokens(saved, task, None)
     found = questions_of(task, task.splits[DEV], tokenizer_of(saved.folder), most)
     lengths = found.encoded.lengths
     p95, mean = math.ceil(np.quantile(lengths, P95)), math.ceil(lengths.mean())
     return (p95, mean) if p95 != mean else (p95,)
+
+
+def _silent(_line: str) -> None:
+    """What is left out of a task is told once, by who searches."""

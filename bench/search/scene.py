@@ -77,7 +77,7 @@ def scene_of(given: Given, scorer: Scorer, talk: Talk) -> Scene:
     """
     asked, saved = given.asked, given.saved
     space = parts.space_of(saved, asked)
-    lengths = (asked.fixed_tokens,) if asked.fixed_tokens else task_tokens(asked, talk)
+    lengths = (asked.fixed_tokens,) if asked.fixed_tokens else task_tokens(asked)
     tokens = {d: lengths or _usual(bench) for d, bench in given.benches.items()}
     limited = {
         limit.device: _limited(limit, given, space, tokens[limit.device], talk)
