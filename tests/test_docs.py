@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from bench.cli import app as bench
-from nas.cli import app as nas
+from bench.nas_cli import app as nas
 from nas.space import load_space
 
 ROOT = Path(__file__).parent.parent
