@@ -1,12 +1,14 @@
 """Jobs for the nodes of a Ray cluster, and what came of them. Knows no network and no ledger."""
 
 import logging
+import os
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.errors import BadInputError
@@ -133,6 +135,7 @@ def connected(address: str) -> Iterator[Link]:
     Raises:
         BadInputError: Ray is not installed, or there is no such cluster.
     """
+    _show_token()
     try:
         import ray
     except ImportError:
@@ -151,6 +154,14 @@ def connected(address: str) -> Iterator[Link]:
         yield Link(address)
     finally:
         ray.shutdown()
+
+
+def _show_token() -> None:
+    """Ray shows the token that `ray start` left to a cluster at `auto`; here to HOST:PORT too."""
+    usual = Path.home() / ".ray" / "auth_token"
+    told = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if told or usual.is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _knock(address: str) -> None:
