@@ -2,14 +2,14 @@
 
 import math
 import os
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.foreign import require_encoder_graph
 from bench.plan import Plan, Task
-from bench.request import Asked, Chosen, Ground, ground_of
+from bench.request import Asked, Ground, ground_of
+from bench.search.sweeps import Where, asked_of, named
 from bench.sitting import Sitting, measure, prepare
 from bench.subjects import Source, source_of
 from bench.summary import scaled
@@ -93,7 +93,7 @@ def measure_files(files: Sequence[ModelFile], how: How, watch: Watch | None = No
     tasks = {file: _tasks(file, ground, how) for file in files}
     together = tuple(dict.fromkeys(task for found in tasks.values() for task in found))
     plan = Plan(ground.device, (how.runtime,), together, ground.procedure, how.seed, ground.cap)
-    sitting = _ours(prepare(asked, plan))
+    sitting = named(prepare(asked, plan))
     failures: dict[Task, str] = {}
     if _is_open(sitting):
         failures = dict(measure(sitting, watch or Silent()).failures)
@@ -106,22 +106,21 @@ def measure_files(files: Sequence[ModelFile], how: How, watch: Watch | None = No
 def _asked(files: Sequence[ModelFile], how: How) -> Asked:
     if not how.tokens:
         raise BadInputError("no number of tokens to measure at: give one")
-    chosen = Chosen(
-        space=None,
-        samples=1,
+    where = Where(
+        device=how.device,
+        runtime=how.runtime,
+        results=how.results,
+        devices=how.devices,
         seed=how.seed,
-        arch=None,
-        models=(),
-        runtimes=(how.runtime,),
-        schemes=tuple(dict.fromkeys(file.scheme for file in files)),
-        batch=None,
-        tokens=how.tokens,
-        threads=None,
+    )
+    return asked_of(
+        where,
+        [file.scheme for file in files],
+        how.tokens,
         target_error=how.target_error,
         processes=how.processes,
-        deployed=False,
+        resume=how.resume,
     )
-    return Asked(how.device, how.devices, chosen, how.results, how.resume, None)
 
 
 def _tasks(file: ModelFile, ground: Ground, how: How) -> list[Task]:
@@ -141,12 +140,6 @@ def _tasks(file: ModelFile, ground: Ground, how: How) -> list[Task]:
         Task(subject, workload, ground.procedure, Source(source.path, source.label))
         for workload in ground.device.workloads()
     ]
-
-
-def _ours(sitting: Sitting) -> Sitting:
-    """The session says which command it is of."""
-    argv = (Path(sys.argv[0]).name, *sys.argv[1:])
-    return replace(sitting, session=replace(sitting.session, argv=argv))
 
 
 def _is_open(sitting: Sitting) -> bool:

@@ -4,7 +4,6 @@ The bounds of a card hold over a whole space. A search looks at one budget, wher
 say more: by how much the predictor is off just there, and how little networks differ from it.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +13,9 @@ import numpy as np
 
 from bench.numerics import numerics_of
 from bench.plan import Network, Plan, Task, tasks_for
-from bench.request import Asked, Chosen, Ground, ground_of
+from bench.request import Asked, Ground, ground_of
 from bench.search.oracle import FAR, Correction, Latency, Oracle
+from bench.search.sweeps import Where, asked_of, named
 from bench.sitting import measure, prepare
 from bench.summary import scaled
 from bench.watch import Silent, Watch
@@ -55,22 +55,14 @@ class Bench:
 
     def asked(self, schemes: Sequence[str], tokens: Sequence[int]) -> Asked:
         """As `bench profile` would be asked; rows of before count."""
-        chosen = Chosen(
-            space=None,
-            samples=1,
+        where = Where(
+            device=self.device,
+            runtime=self.runtime,
+            results=self.results,
+            devices=self.devices,
             seed=self.seed,
-            arch=None,
-            models=(),
-            runtimes=(self.runtime,),
-            schemes=tuple(schemes),
-            batch=None,
-            tokens=tuple(tokens),
-            threads=None,
-            target_error=0.03,
-            processes=1,
-            deployed=False,
         )
-        return Asked(self.device, self.devices, chosen, self.results, resume=True, budget_s=None)
+        return asked_of(where, schemes, tokens)
 
     def ground(self, schemes: Sequence[str], tokens: Sequence[int] = ()) -> Ground:
         """The device as this host can be it.
@@ -116,9 +108,7 @@ def latencies(
     known = [Network(a) for a in dict.fromkeys(networks)]
     tasks = tasks_for(known, runtimes, workloads, ground.procedure)
     plan = Plan(ground.device, tuple(runtimes), tasks, ground.procedure, bench.seed, ground.cap)
-    sitting = prepare(bench.asked(schemes, tokens), plan)
-    argv = (Path(sys.argv[0]).name, *sys.argv[1:])
-    sitting = replace(sitting, session=replace(sitting.session, argv=argv))
+    sitting = named(prepare(bench.asked(schemes, tokens), plan))
     if len(sitting.rows(tasks)) < len(tasks):
         measure(sitting, watch or Silent())
     rows = [row for row in sitting.rows(tasks) if not row.noisy]
