@@ -1,12 +1,15 @@
 """Budgets mean what a person wrote, and what is no budget is told in a sentence."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.search.limits import Wanted, limits, megabytes, share, speed_up, told
+from bench.search.request import Asked
 from results.choice import Limit
 from results.errors import BadInputError
 
@@ -94,3 +97,32 @@ def test_a_limit_is_told_with_its_device_and_length() -> None:
     limit = Limit(kind="latency", value=7.9, device="cpu-any", asked="3x", tokens=128)
 
     assert "7.9 ms (3x) on cpu-any at 128 tokens" == told(limit)
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({}, "trec6-cpu-any-ptq-10ms"),
+        ({"quant": "fp32"}, "trec6-cpu-any-fp32-10ms"),
+        ({"tokens": "task"}, "trec6-cpu-any-ptq-10ms-task-tokens"),
+        ({"space": "of/mine.yaml"}, "trec6-cpu-any-ptq-10ms-mine"),
+        ({"searcher": "random", "seed": 3}, "trec6-cpu-any-ptq-10ms-random-seed-3"),
+        ({"name": "mine"}, "mine"),
+    ],
+)
+def test_searches_for_different_things_have_different_names(
+    more: dict[str, Any], name: str
+) -> None:
+    wanted = Wanted(HERE, ("10",))
+
+    asked = Asked("trec6", wanted, limits(wanted), results=Path("results/data"), **more)
+
+    assert Path("results/searches") / name == asked.run_folder
+
+
+def test_budgets_of_all_kinds_are_in_the_name() -> None:
+    wanted = Wanted(("a", "b"), ("10", "3x"), "20MB", accuracy="90%")
+
+    asked = Asked("my task.csv", wanted, limits(wanted))
+
+    assert "my-task.csv-a-b-ptq-10ms-3x-20MB-size-90-accuracy" == asked.run_folder.name

@@ -17,6 +17,8 @@ MIXED = "mixed"
 TASK_TOKENS = "task"
 """In place of a number of tokens: those of the task's own texts."""
 
+SEARCHER = "surrogate"
+
 EVALUATIONS, REFINEMENTS, WINNERS, PROBE = 200, 60, 3, 24
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.5, 0.99
 
@@ -53,7 +55,7 @@ class Asked:
     runtime: str = "onnxruntime"
     tokens: str | None = None
     confidence: float = 0.9
-    searcher: str = "surrogate"
+    searcher: str = SEARCHER
     seed: int = 0
     effort: Effort = field(default_factory=Effort)
     space: str | None = None
@@ -116,7 +118,12 @@ class Asked:
             kind = f"-{limit.kind}" * (limit.kind != "latency")
             budgets.append(limit.asked + unit + kind)
         tokens = [] if self.tokens is None else [f"{self.tokens}-tokens"]
-        parts = [self.task, *self.wanted.devices, self.quant, *budgets, *tokens]
+        unusual = [
+            *([] if self.space is None else [Path(self.space).stem]),
+            *([] if self.searcher == SEARCHER else [self.searcher]),
+            *([] if not self.seed else [f"seed-{self.seed}"]),
+        ]
+        parts = [self.task, *self.wanted.devices, self.quant, *budgets, *tokens, *unusual]
         return _slug("-".join(dict.fromkeys(parts)))
 
     @property
