@@ -83,7 +83,7 @@ def _conducted(
     """From the budget to the winners."""
     asked, effort = scene.given.asked, scene.given.asked.effort
     oracle = _narrowed(run, scene, talk)
-    there = survey(scene.space, oracle, 2 * effort.evaluations, asked.seed)
+    there = survey(scene.space, oracle, effort.evaluations // 2, asked.seed)
     _require_some(scene, oracle, there)
     _tell_field(scene, there, talk)
     run.restart()
