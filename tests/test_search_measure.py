@@ -1,5 +1,6 @@
 """The file that ships is the file that is timed, weighed and scored; its rows are the ledger's."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from bench.search.measure import How, ModelFile, Timed, measure_files, memory_of
+from bench.search.measure import How, ModelFile, Timed, measure_files, measured_of, memory_of
 from bench.subjects import Source, build
 from bench.training import Wanted, training_sets
 from nas.data.task import TRAIN
@@ -29,7 +30,9 @@ from quant.weights import RandomWeights
 from results.architecture import Architecture
 from results.errors import BadInputError
 from results.measurement import Measurement
+from results.stats import label
 from results.store import Ledger
+from tests.ledger_rows import measurement, session
 from tests.made_supernet import LARGEST, SUBS, made_folder, made_task
 
 SMALL = Architecture.uniform(1, 24, 2, 24, 32)
@@ -219,3 +222,16 @@ def test_calibration_text_is_drawn_as_the_scorer_draws_it(scorer: Scorer) -> Non
     assert scorer.score([SUB], "ptq")[0].calibration == found.label
     assert found.label != of_task(scorer.task).label
     assert len(scorer.task.splits[TRAIN]) > 30
+
+
+@pytest.mark.parametrize("level", [0.8, 1.0, 1.25])
+def test_an_interval_holds_on_the_common_scale_and_in_the_session_s_own_time(level: float) -> None:
+    row = measurement(session())
+    own = label(row)
+    on_scale = replace(own, latency_ms=level * own.latency_ms)
+
+    found = measured_of(row, on_scale)
+
+    assert on_scale.latency_ms == found.ms
+    assert pytest.approx(own.latency_ms * min(1, level) * math.exp(-own.error)) == found.lower
+    assert pytest.approx(own.latency_ms * max(1, level) * math.exp(own.error)) == found.upper

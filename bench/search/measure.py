@@ -25,6 +25,7 @@ from results.errors import BadInputError
 from results.measurement import Measurement, Subject
 from results.session import key_at, place
 from results.stats import Label
+from results.stats import label as own_label
 
 PROCESSES = 3
 """Fresh ones a row is measured in: the lottery of memory layout shows between them."""
@@ -162,14 +163,19 @@ def _timed(
 
 
 def measured_of(row: Measurement, label: Label) -> Measured:
-    """What a row says; the interval is of the logarithm, as that of `results.stats` is."""
+    """What a row says, on the scale of all sessions; the ends hold in the time of its own too.
+
+    A scale from few sessions moves as more come. So an hour in which the machine is slow counts
+    against a promise, and one in which it is fast makes none.
+    """
+    own = own_label(row)
     return Measured(
         device=row.device,
         runtime=row.subject.runtime,
         tokens=row.workload.tokens,
         ms=label.latency_ms,
-        lower=label.latency_ms * math.exp(-label.error),
-        upper=label.latency_ms * math.exp(label.error),
+        lower=min(x.latency_ms * math.exp(-x.error) for x in (label, own)),
+        upper=max(x.latency_ms * math.exp(x.error) for x in (label, own)),
         rows=(row.id,),
     )
 
