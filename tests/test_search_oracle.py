@@ -125,3 +125,15 @@ def test_a_mixture_is_larger_than_what_is_all_integers() -> None:
         SPACE.largest
     )
     assert MIXED != mixed.name
+
+
+def test_the_head_counts_in_the_size_of_a_file() -> None:
+    bare = Oracle(PTQ, (), megabytes=1.0, tables=TABLES)
+    headed = replace(bare, outputs=6)
+    hidden = SPACE.largest.hidden
+    pooler, classifier = hidden * hidden + hidden, 6 * hidden + 6
+
+    more = headed.weight_megabytes(SPACE.largest) - bare.weight_megabytes(SPACE.largest)
+
+    assert pytest.approx(4 * (pooler + classifier) / 1e6) == more
+    assert np.allclose(headed.of(list(SPACE)), headed.of_sizes(sizes(SPACE)), rtol=1e-12)
