@@ -7,16 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.numerics import numerics_of
 from bench.search import stages
-from bench.search.oracle import Oracle
+from bench.search.oracle import Latency, Oracle
 from bench.search.request import MIXED
 from bench.search.stages import FULL, QUANTISED, Record, Stages, mixtures, rank, survey
 from nas.search.searcher import Ground
+from predictors.calibrated import calibrate
+from predictors.columns import Columns
+from predictors.rows import Rows
+from predictors.setting import Setting
+from predictors.terms import terms_for
 from quant.scheme import parse
 from results.architecture import Architecture
-from results.choice import Tried
+from results.choice import Limit, Tried
 from results.score import Score
-from tests.test_search_oracle import ONE, SPACE, TABLES, made_latency
+from tests.test_search_oracle import ONE, SPACE, TABLES, WORK, made_latency
 
 PTQ = parse("ptq")
 ORACLE = Oracle(PTQ, (ONE,), tables=TABLES)
@@ -134,6 +140,35 @@ def test_mixtures_leave_some_groups_in_float32_and_keep_the_budget() -> None:
     assert {t.scheme for t in mixed} <= {scheme.name for scheme in mixtures(PTQ)}
     assert max(t.cost for t in mixed) <= 1
     assert best[0] == mixed[0].architecture
+
+
+def test_a_mixture_that_is_too_dear_is_not_scored() -> None:
+    dear = made_mixtures(4.0)
+    scores, kept = Made(), list[Tried]()
+    made = Stages(Ground(SPACE, dear, 1.0), dear, scores, Record(kept.append), "surrogate", 0)
+
+    found = made.quantised(made.full(30), 60, MIXED)
+
+    best = {t.architecture for t in rank(t for t in found if t.scheme == "ptq")[:8]}
+    costs = [dear.in_scheme(m).of([a])[0] for a in best for m in mixtures(PTQ)]
+    assert max(costs) > 1
+    assert any(t.scheme != "ptq" for t in found)
+    assert max(t.cost for t in found) <= 1
+
+
+def made_mixtures(limit: float) -> Oracle:
+    """A predictor of mixtures: products in float32 take three times as long."""
+    several = list(SPACE)
+    networks = [*several, *several]
+    kinds = [numerics_of("ptq")] * len(several) + [numerics_of("fp32")] * len(several)
+    columns = Columns.of(networks, [WORK] * len(networks), kinds)
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.01, len(networks)))
+    factor = np.repeat([1.0, 3.0], len(several))
+    ms = (0.02 + factor * np.array([a.macs(32) / 2e7 for a in networks])) * noise
+    setting = Setting(terms_for(columns, (None, None)))
+    made = calibrate(Rows(columns, ms, tuple(networks)), "physics", setting)
+    kept = Limit(kind="latency", value=limit, device="a", tokens=32)
+    return Oracle(PTQ, (Latency(kept, "onnxruntime", made, WORK, 0.9),), tables=TABLES)
 
 
 def test_a_mixture_keeps_at_least_one_group_in_integers_and_one_in_floats() -> None:
