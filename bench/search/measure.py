@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.foreign import require_encoder_graph
 from bench.plan import Plan, Task
 from bench.request import Asked, Ground, ground_of
-from bench.search.sweeps import Where, asked_of, named
+from bench.search.sweeps import asked_of, named
 from bench.sitting import Sitting, measure, prepare
 from bench.subjects import Source, source_of
 from bench.summary import scaled
@@ -107,15 +107,8 @@ def measure_files(files: Sequence[ModelFile], how: How, watch: Watch | None = No
 def _asked(files: Sequence[ModelFile], how: How) -> Asked:
     if not how.tokens:
         raise BadInputError("no number of tokens to measure at: give one")
-    where = Where(
-        device=how.device,
-        runtime=how.runtime,
-        results=how.results,
-        devices=how.devices,
-        seed=how.seed,
-    )
     return asked_of(
-        where,
+        how,
         [file.scheme for file in files],
         how.tokens,
         target_error=how.target_error,

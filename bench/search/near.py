@@ -15,7 +15,7 @@ from bench.numerics import numerics_of
 from bench.plan import Network, Plan, Task, tasks_for
 from bench.request import Asked, Ground, ground_of
 from bench.search.oracle import FAR, Correction, Latency, Oracle
-from bench.search.sweeps import Where, asked_of, named
+from bench.search.sweeps import asked_of, named
 from bench.sitting import measure, prepare
 from bench.summary import scaled
 from bench.watch import Silent, Watch
@@ -55,14 +55,7 @@ class Bench:
 
     def asked(self, schemes: Sequence[str], tokens: Sequence[int]) -> Asked:
         """As `bench profile` would be asked; rows of before count."""
-        where = Where(
-            device=self.device,
-            runtime=self.runtime,
-            results=self.results,
-            devices=self.devices,
-            seed=self.seed,
-        )
-        return asked_of(where, schemes, tokens)
+        return asked_of(self, schemes, tokens)
 
     def ground(self, schemes: Sequence[str], tokens: Sequence[int] = ()) -> Ground:
         """The device as this host can be it.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.search.limits import Wanted
 from nas.data.columns import Columns
+from nas.search.searchers import DEFAULT
 from quant.scheme import parse
 from results.choice import Limit
 from results.errors import BadInputError
@@ -16,8 +17,6 @@ MIXED = "mixed"
 
 TASK_TOKENS = "task"
 """In place of a number of tokens: those of the task's own texts."""
-
-SEARCHER = "surrogate"
 
 EVALUATIONS, REFINEMENTS, WINNERS, PROBE = 200, 60, 3, 24
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.5, 0.99
@@ -55,7 +54,7 @@ class Asked:
     runtime: str = "onnxruntime"
     tokens: str | None = None
     confidence: float = 0.9
-    searcher: str = SEARCHER
+    searcher: str = DEFAULT
     seed: int = 0
     effort: Effort = field(default_factory=Effort)
     space: str | None = None
@@ -120,7 +119,7 @@ class Asked:
         tokens = [] if self.tokens is None else [f"{self.tokens}-tokens"]
         unusual = [
             *([] if self.space is None else [Path(self.space).stem]),
-            *([] if self.searcher == SEARCHER else [self.searcher]),
+            *([] if self.searcher == DEFAULT else [self.searcher]),
             *([] if not self.seed else [f"seed-{self.seed}"]),
         ]
         parts = [self.task, *self.wanted.devices, self.quant, *budgets, *tokens, *unusual]

@@ -20,7 +20,7 @@ from nas.search.searcher import Ground, Searcher, Trial
 from nas.search.searchers import searcher
 from quant.scheme import GROUPS, Scheme, parse
 from results.architecture import Architecture
-from results.choice import Predicted, Tried
+from results.choice import Tried
 from results.score import Score
 
 if TYPE_CHECKING:
@@ -119,8 +119,6 @@ class Field:
     least: float
     """Cost of the cheapest."""
     cheapest: Architecture
-    dearest: float
-    """Cost of the dearest that is in the range of the predictors."""
 
 
 def survey(space: "SearchSpace", oracle: Oracle, wanted: int, seed: int = 0) -> Field:
@@ -138,7 +136,6 @@ def survey(space: "SearchSpace", oracle: Oracle, wanted: int, seed: int = 0) -> 
         drawn = _drawn(space, seed)
         costs = oracle.of(drawn)
         cheapest = drawn[int(costs.argmin())]
-    known = costs[np.isfinite(costs)]
     worth = next((w for w in WORTH if ((costs <= 1) & (costs >= w)).sum() >= wanted), 0.0)
     return Field(
         members=len(costs),
@@ -146,7 +143,6 @@ def survey(space: "SearchSpace", oracle: Oracle, wanted: int, seed: int = 0) -> 
         worth=worth,
         least=float(costs.min()),
         cheapest=cheapest,
-        dearest=float(known.max()) if len(known) else np.inf,
     )
 
 
@@ -252,12 +248,6 @@ def mixtures(scheme: Scheme) -> list[Scheme]:
     """The scheme with one group of matrix products or more in float32, not all of them."""
     chosen = (c for n in range(1, len(GROUPS)) for c in combinations(GROUPS, n))
     return [parse(":".join([scheme.name, *(f"{g}=fp32" for g in groups)])) for groups in chosen]
-
-
-def fastest(space: "SearchSpace", oracle: Oracle) -> tuple[Architecture, tuple[Predicted, ...]]:
-    """The member that costs least, and its latencies."""
-    found = survey(space, oracle, 1).cheapest
-    return found, oracle.predicted(found)
 
 
 def _trial(tried: Tried) -> Trial:

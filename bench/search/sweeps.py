@@ -2,23 +2,33 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from bench.request import Asked, Chosen
 from bench.sitting import Sitting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
+class Where(Protocol):
     """The device and the ledger."""
 
-    device: str
-    runtime: str
-    results: Path
-    devices: Path | None = None
-    """File of device definitions; the usual one where None."""
-    seed: int = 0
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def runtime(self) -> str: ...
+
+    @property
+    def results(self) -> Path: ...
+
+    @property
+    def devices(self) -> Path | None:
+        """File of device definitions; the usual one where None."""
+        ...
+
+    @property
+    def seed(self) -> int: ...
 
 
 def asked_of(
