@@ -83,6 +83,7 @@ def graph(kind: Kind) -> ProductGraph:
         "scales": np.ones(COLUMNS, np.float32),
         "one": np.array(1, np.float32),
         "zero": np.array(0, np.uint8),
+        "zeros": np.zeros(COLUMNS, np.int8),
         "none": np.zeros(COLUMNS, np.int32),
     }
     read = {name for node in nodes for name in node.input}
@@ -94,13 +95,14 @@ def graph(kind: Kind) -> ProductGraph:
 
 
 def _static() -> "list[NodeProto]":
+    """Without the zeros of its weights ONNX Runtime would multiply floats."""
     from onnx import helper
 
     make = helper.make_node
     return [
         make("QuantizeLinear", ["x", "one", "zero"], ["levels"]),
         make("DequantizeLinear", ["levels", "one", "zero"], ["rounded"]),
-        make("DequantizeLinear", ["weight", "scales"], ["matrix"], axis=1),
+        make("DequantizeLinear", ["weight", "scales", "zeros"], ["matrix"], axis=1),
         make("DequantizeLinear", ["none", "scales"], ["bias"], axis=0),
         make("Gemm", ["rounded", "matrix", "bias"], ["y"]),
     ]

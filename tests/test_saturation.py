@@ -5,9 +5,12 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto
@@ -16,7 +19,11 @@ from onnx.reference import ReferenceEvaluator
 from profiler.device import CAPS
 from profiler.runtimes.runtime import Inputs, Prepared, cpu_flags, load_runtime, refusal
 from profiler.saturation import graph, inputs, matrix, verdict
+from quant.graph import emit, save
 from quant.int8 import saturating_matmul
+from quant.scheme import parse
+from quant.weights import RandomWeights
+from results.architecture import Architecture
 
 VNNI = {"avx512_vnni", "avx_vnni", "amx_int8", "asimd"}
 
@@ -100,6 +107,37 @@ def test_sums_are_exact_on_a_cpu_with_vnni(name: str, kind: Any) -> None:
         pytest.skip(why)
 
     assert "exact" == verdict(load_runtime(name), graph(kind))
+
+
+@pytest.mark.parametrize("kind", ["int8-static", "int8-dynamic"])
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or bool(VNNI & cpu_flags()), reason="this CPU cuts no sums"
+)
+def test_cut_sums_of_onnx_runtime_are_found_out(kind: Any) -> None:
+    assert "saturates" == verdict(load_runtime("onnxruntime"), graph(kind))
+
+
+def test_onnx_runtime_multiplies_the_integers_of_the_probe_as_those_of_an_encoder(
+    tmp_path: Path,
+) -> None:
+    made = emit(Architecture.uniform(1, 48, 2, 48, 96), parse("ptq"), RandomWeights(0))
+    encoder = tmp_path / "encoder.onnx"
+    save(made, encoder)
+
+    used = [products(path) for path in (graph("int8-static").lay_out(tmp_path), encoder)]
+
+    assert [{"QGemm"}, {"QGemm"}] == used
+
+
+def products(path: Path) -> set[str]:
+    """The operators of matrix products with stored factors, once the runtime has fused them."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(path.with_suffix(".fused"))
+    ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    fused = onnx.load(options.optimized_model_filepath).graph
+    stored = {one.name for one in fused.initializer}
+    return {n.op_type for n in fused.node if "Gemm" in n.op_type and stored & set(n.input)}
 
 
 HELD = """
