@@ -34,6 +34,7 @@ from quant.press import WORDS, press
 from quant.scheme import FP32, KNOWN, parse
 from quant.weights import TensorWeights
 from results.architecture import Architecture, Layer
+from tests.exact_sums import exact
 from tests.made_networks import (
     ALIKE,
     HEADS,
@@ -188,7 +189,7 @@ def test_fewer_heads_and_neurons_are_the_whole_network_with_the_rest_silent(
 def test_a_file_says_what_the_quantiser_and_the_graph_say(
     work: str, scheme: Any, tmp_path: Path
 ) -> None:
-    source = folder_of(tmp_path / "super", UNLIKE, work)
+    source, scheme = folder_of(tmp_path / "super", UNLIKE, work), exact(scheme.name)
     sub = Architecture(8, (Layer(2, 8, 16), Layer(2, 6, 9)), **TABLES)
     feed = fed()
     model = extracted(source, sub, tmp_path / "sub", scheme.name)
@@ -203,8 +204,8 @@ def test_a_file_says_what_the_quantiser_and_the_graph_say(
     file = tmp_path / "sub" / file_of(scheme.name)
     found = by_onnx(file, feed)
     assert_all_close(expected, found, 1e-4)
-    exact = by_onnx(tmp_path / "sub/onnx/model.onnx", feed)
-    for one, other in zip(exact, found, strict=True):
+    floats = by_onnx(tmp_path / "sub/onnx/model.onnx", feed)
+    for one, other in zip(floats, found, strict=True):
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.9
 
 

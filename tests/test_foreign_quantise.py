@@ -27,6 +27,7 @@ from nas.encoder import Encoder
 from results.architecture import Architecture, Layer
 from results.errors import BadInputError
 from results.measurement import Procedure, Workload
+from tests.exact_sums import eight_bits
 from tests.exported_bert import quantised_elsewhere
 from tests.written_bert import (
     Arrays,
@@ -88,6 +89,7 @@ def hidden(made: Quantised, folder: Path, feed: Arrays) -> np.ndarray:
     return session(made.lay_out(folder), {}).run(None, feed)[0]
 
 
+@eight_bits
 def test_a_file_computes_what_the_scheme_says(models: Path, tmp_path: Path) -> None:
     feed = batch(A)
     there = feed["attention_mask"].astype(bool)
@@ -106,6 +108,7 @@ def test_a_file_is_as_large_as_is_said(models: Path, tmp_path: Path) -> None:
     assert made.lay_out(tmp_path).stat().st_size == made.model_bytes
 
 
+@eight_bits
 @pytest.mark.skipif(find_spec("optimum") is None, reason="needs the extra optimum")
 def test_a_folder_goes_the_way_of_optimum(models: Path, tmp_path: Path) -> None:
     feed = batch(A)

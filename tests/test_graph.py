@@ -16,6 +16,7 @@ from quant.press import WORDS, press
 from quant.scheme import FP32, INT8_DYNAMIC
 from quant.weights import RandomWeights, TensorWeights, matrices, shapes
 from results.errors import BadInputError
+from tests.exact_sums import exact
 from tests.written_bert import (
     ARCHITECTURES,
     TOKENS,
@@ -64,11 +65,11 @@ def test_the_int8_graph_computes_what_its_scheme_says(name: str) -> None:
     a = ARCHITECTURES[name]
     weights, feed = lively(a), batch(a, min(TOKENS, a.positions))
 
-    made = run(graph.emit(a, INT8_DYNAMIC, TensorWeights(weights)), feed)
+    made = run(graph.emit(a, exact("int8-dynamic"), TensorWeights(weights)), feed)
 
-    exact = bert(a, weights, feed, plain_linear)
+    floats = bert(a, weights, feed, plain_linear)
     expected = bert(a, weights, feed, int8_linear)
-    assert np.abs(made - expected).mean() <= 0.1 * np.abs(exact - expected).mean() + 1e-5
+    assert np.abs(made - expected).mean() <= 0.1 * np.abs(floats - expected).mean() + 1e-5
 
 
 def test_encoder_and_graph_use_one_vocabulary() -> None:
@@ -81,7 +82,7 @@ def test_encoder_and_graph_use_one_vocabulary() -> None:
     assert shapes(a) == named
 
 
-@pytest.mark.parametrize("kind", [FP32, INT8_DYNAMIC], ids=str)
+@pytest.mark.parametrize("kind", [FP32, exact("int8-dynamic")], ids=["fp32", "int8-dynamic"])
 def test_what_padding_holds_changes_nothing_in_float32(kind: scheme.Scheme) -> None:
     a = ARCHITECTURES["plain"]
     feed = batch(a)

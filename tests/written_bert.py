@@ -10,6 +10,7 @@ import onnxruntime
 from quant.graph import Graph
 from quant.weights import shapes
 from results.architecture import Architecture, Layer
+from tests.exact_sums import LARGEST
 
 SMALL = {"vocab": 50, "positions": 24}
 ARCHITECTURES = {
@@ -66,8 +67,11 @@ def plain_linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndar
 
 
 def int8_linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Weights rounded to 1/127 of their row's largest, x to 1/255 of its range, 0 included."""
-    row = np.abs(weight).max(axis=1, keepdims=True) / 127
+    """Weights rounded to 1/127 of their row's largest, x to 1/255 of its range, 0 included.
+
+    (1/64 where a CPU cannot add products of more, and schemes are told so.)
+    """
+    row = np.abs(weight).max(axis=1, keepdims=True) / LARGEST
     low, high = min(x.min(), 0), max(x.max(), 0)
     step = (high - low) / 255
     zero = np.rint(-low / step)
