@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+DEVICE = "cpu-any"
+"""Of the first node: every machine is it."""
+
 
 def sleep(log: str, name: str, seconds: float, until: str = "") -> dict[str, Any]:
     """Say where and when it ran; with `until`, sleep on until there is such a file."""

@@ -4,12 +4,14 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ import onnxruntime as ort
 import pytest
 
 from bench.nas_cli import main
+from bench.search import provide
+from bench.search.meter import Bench
+from bench.search.sweeps import labelled
 from bench.subjects import source_of
 from nas.elastic import Rule
 from nas.folder import read, write
@@ -25,9 +30,11 @@ from nas.predict import load
 from nas.space import SearchSpace
 from nas.spaces.layers import PerHead
 from results.choice import Outcome, Search, Tried
+from results.measurement import Measurement, Subject
 from results.searches import Run
+from results.stats import Label
 from results.store import Ledger
-from tests.made_supernet import TABLES, made_folder, made_task
+from tests.made_supernet import LARGEST, TABLES, made_folder, made_task
 
 ROOT = Path(__file__).parent.parent
 LABELS = ("animal", "colour", "place")
@@ -375,3 +382,40 @@ def test_files_of_winners_load_where_only_a_runtime_is(searched: Searched) -> No
     (logits,) = session.run(None, feed)
 
     assert (1, 3) == logits.shape
+
+
+def test_a_cluster_measures_the_baseline_and_is_not_needed_when_that_is_done(
+    searched: Searched, call: Call, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, _ = searched
+    ledger = Ledger(place / "results" / "data")
+    before = {record.session.id for record in ledger.sessions()}
+    monkeypatch.setattr(provide, "Bench", partial(Bench, target_error=0.4))  # never noisy
+    node = nodes.add_node(num_cpus=1, resources={"here": 1})
+    nodes.wait_for_nodes()
+    few = ("--evaluations", "6", "--refinements", "2", "--winners", "1", "--name", "far")
+
+    done = call("--latency", "1.1x", *few, "--ray", nodes.address)
+    nodes.remove_node(node)
+    again = call("--latency", "1.1x", *few, "--ray", "127.0.0.1:1")
+
+    assert run_of(place, "far").outcome is not None, done.err
+    assert (done.code, done.out) == (again.code, again.out)
+    assert "searched already" in again.err
+    assert "measuring the baseline" not in again.err
+    first = min({record.session.id for record in ledger.sessions()} - before)
+    (row, label) = the_row_of(first, ledger, tmp_path)
+    assert Subject(LARGEST, "fp32", "onnxruntime") == row.subject
+    (limit,) = run_of(place, "far").search.limits
+    assert (label.latency_ms, label.latency_ms / 1.1) == (limit.baseline_ms, limit.value)
+
+
+def the_row_of(session: str, ledger: Ledger, then: Path) -> tuple[Measurement, Label]:
+    """Of a session with one row, on the scale of the sessions up to it."""
+    for file in ledger.root.glob("*/*.jsonl"):
+        if file.stem <= session:
+            (then / file.parent.name).mkdir(exist_ok=True)
+            shutil.copy(file, then / file.parent.name)
+    rows = [row.id for taken, row in Ledger(then).measurements() if taken.id == session]
+    (found,) = labelled(Ledger(then), rows).values()
+    return found

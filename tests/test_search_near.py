@@ -3,19 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.search import near
-from bench.search.near import Bench, Cell, corrections
+from bench.search.meter import Bench, Cell, HereMeter, Wanted
+from bench.search.near import corrections
 from bench.search.oracle import Latency, Oracle
 from quant.scheme import parse
 from results.architecture import Architecture
 from results.choice import Limit
 from results.errors import BadInputError
-from results.store import Ledger
 from tests.test_search_oracle import ONE, SPACE, TABLES
 
 DEVICES = """version: 1
@@ -72,15 +71,17 @@ class Rows:
     """Measures what a rule says."""
 
     def __init__(self, factor: float, quiet: int = 10**6) -> None:
-        self.factor, self.quiet, self.asked = factor, quiet, list[int]()
+        self.factor, self.quiet, self.asked = factor, quiet, list[tuple[str, int]]()
 
-    def __call__(
-        self, _bench: Bench, networks: Sequence[Architecture], schemes: Sequence[str],
-        tokens: Sequence[int], _watch: Any = None,
-    ) -> Mapping[Cell, float]:  # fmt: skip
-        self.asked.append(len(networks))
-        kept = networks[: self.quiet]
-        return {(a, schemes[0], tokens[0]): self.factor * predicted(a) for a in kept}
+    def latencies(self, wanted: Sequence[Wanted]) -> list[Mapping[Cell, float]]:
+        self.asked += [(one.bench.device, len(one.networks)) for one in wanted]
+        return [
+            {
+                (a, one.schemes[0], one.tokens[0]): self.factor * predicted(a)
+                for a in one.networks[: self.quiet]
+            }
+            for one in wanted
+        ]
 
 
 @pytest.fixture
@@ -89,56 +90,42 @@ def bench(tmp_path: Path) -> Bench:
     return Bench("here", "onnxruntime", tmp_path / "data", tmp_path / "devices.yaml")
 
 
-def test_the_predictor_is_corrected_by_what_it_is_off_there(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_predictor_is_corrected_by_what_it_is_off_there(bench: Bench) -> None:
     rows = Rows(1.07)
-    monkeypatch.setattr(near, "latencies", rows)
 
-    (found,) = corrections(oracle(0.2), SPACE, {"here": bench}, 12)
+    (found,) = corrections(oracle(0.2), SPACE, {"here": bench}, 12, rows)
 
     assert pytest.approx(np.log(1.07)) == found.shift
     assert found.errors is not None
-    assert [12] == rows.asked
+    assert [("here", 12)] == rows.asked
 
 
-def test_as_many_are_measured_as_the_confidence_needs(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_as_many_are_measured_as_the_confidence_needs(bench: Bench) -> None:
     rows = Rows(1.0)
-    monkeypatch.setattr(near, "latencies", rows)
     sure = Oracle(parse("ptq"), (replace(latency(0.2), confidence=0.95),), tables=TABLES)
 
-    (found,) = corrections(sure, SPACE, {"here": bench}, 4)
+    (found,) = corrections(sure, SPACE, {"here": bench}, 4, rows)
 
-    assert [21] == rows.asked
+    assert [("here", 21)] == rows.asked
     assert found.errors is not None
     assert np.isfinite(found.errors.factor(0.95))
 
 
-def test_too_few_quiet_rows_leave_the_predictor_as_it_is(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(near, "latencies", Rows(1.5, quiet=5))
-
-    (found,) = corrections(oracle(0.2), SPACE, {"here": bench}, 12)
+def test_too_few_quiet_rows_leave_the_predictor_as_it_is(bench: Bench) -> None:
+    (found,) = corrections(oracle(0.2), SPACE, {"here": bench}, 12, Rows(1.5, quiet=5))
 
     assert (0.0, None) == (found.shift, found.errors)
 
 
-@pytest.mark.parametrize("why", ["no limit", "elsewhere"])
-def test_where_nothing_can_be_near_nothing_is_measured(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, why: str
-) -> None:
-    rows = Rows(1.0)
-    monkeypatch.setattr(near, "latencies", rows)
-    limit = np.inf if why == "no limit" else 0.2
+def test_where_nothing_is_limited_nothing_is_measured(bench: Bench) -> None:
+    rows = Rows(1.07)
+    both = replace(oracle(0.2), latencies=(latency(np.inf), latency(0.2)))
 
-    (found,) = corrections(
-        oracle(limit), SPACE, {"here": replace(bench, remote=why == "elsewhere")}, 12
-    )
+    free, limited = corrections(both, SPACE, {"here": bench}, 12, rows)
 
-    assert ([], 0.0, None) == (rows.asked, found.shift, found.errors)
+    assert [("here", 12)] == rows.asked
+    assert (0.0, None) == (free.shift, free.errors)
+    assert pytest.approx(np.log(1.07)) == limited.shift
 
 
 def test_a_device_that_this_host_is_not_is_told_and_one_elsewhere_is_taken(bench: Bench) -> None:
@@ -156,15 +143,30 @@ def test_a_scheme_that_the_runtime_has_not_is_told(bench: Bench) -> None:
         bench.ground(("bf16",))
 
 
+def asked_of(bench: Bench) -> Wanted:
+    small = tuple(replace(SPACE.at(i), positions=64) for i in (3, 30))
+    return Wanted(bench, small, ("ptq",), (16,))
+
+
 def test_real_rows_are_measured_once(bench: Bench) -> None:
-    networks = [SPACE.at(i) for i in (3, 30)]
-    small = [replace(a, positions=64) for a in networks]
+    wanted = asked_of(replace(bench, target_error=0.4))
 
-    first = near.latencies(bench, small, ["ptq"], [16])
-    again = near.latencies(bench, small, ["ptq"], [16])
+    (first,) = HereMeter().latencies([wanted])
+    (again,) = HereMeter().latencies([wanted])
 
-    rows = [row for _, row in Ledger(bench.results).measurements(current=True)]
-    quiet = {row.subject.architecture for row in rows if not row.noisy}
-    assert {(a, "ptq", 16) for a in small if a in quiet} == set(first)
+    assert {(a, "ptq", 16) for a in wanted.networks} == set(first)
     assert first == again
     assert 1 == len(list(bench.results.rglob("*.jsonl")))
+
+
+def test_rows_that_were_noisy_are_measured_when_they_are_asked_for_again(bench: Bench) -> None:
+    never_quiet, quiet = (
+        replace(asked_of(replace(bench, target_error=x)), networks=(SPACE.at(3),))
+        for x in (0.001, 0.4)
+    )
+
+    (first,) = HereMeter().latencies([never_quiet])
+    (again,) = HereMeter().latencies([quiet])
+
+    assert {} == first
+    assert set(quiet.networks) == {a for a, _, _ in again}

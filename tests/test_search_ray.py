@@ -6,7 +6,6 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +16,9 @@ import pytest
 from bench.search import ray_link
 from bench.search.exam import TaskName
 from bench.search.measure import How, ModelFile
+from bench.search.ray_ledger import full_priority
 from bench.search.ray_link import Job, Link, connected
-from bench.search.ray_measure import full_priority, measure_there
+from bench.search.ray_measure import measure_there
 from bench.search.ray_pool import Cluster, Parcel, digest_of, files_of, unpacked
 from bench.search.workers import Processes, ScoringPool
 from nas.folder import read
@@ -31,10 +31,10 @@ from results.errors import BadInputError
 from results.store import Ledger
 from tests import ray_jobs
 from tests.made_supernet import SUBS, made_folder
+from tests.ray_jobs import DEVICE
 from tests.test_search_workers import LABELS, made_tables, what_counts
 
 SMALL = Architecture.uniform(1, 24, 2, 24, 32)
-DEVICE = "cpu-any"
 
 
 # Without a cluster
@@ -111,24 +111,6 @@ def test_what_ray_does_to_priorities_is_undone_or_refused(
 
 
 # With one
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Any]:
-    """A node with a device and no CPU: others come and go."""
-    utils = pytest.importorskip("ray.cluster_utils", reason="needs ray")
-    first = {"num_cpus": 0, "resources": {DEVICE: 1}, "include_dashboard": False}
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("RAY_worker_niceness", "0")  # other tests would have all the time
-        cluster = utils.Cluster(initialize_head=True, head_node_args=first)
-        yield cluster
-        cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
-def link(nodes: Any) -> Iterator[Link]:
-    with connected(nodes.address) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

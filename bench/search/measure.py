@@ -9,8 +9,8 @@ from pathlib import Path
 from bench.foreign import require_encoder_graph
 from bench.plan import Plan, Task
 from bench.request import Asked, Ground, ground_of
-from bench.search.sweeps import asked_of, named
-from bench.sitting import Sitting, measure, prepare
+from bench.search.sweeps import asked_of, is_open, named
+from bench.sitting import measure, prepare
 from bench.subjects import Source, source_of
 from bench.summary import scaled
 from bench.watch import Silent, Watch
@@ -23,7 +23,6 @@ from results.architecture import Architecture
 from results.choice import Measured
 from results.errors import BadInputError
 from results.measurement import Measurement, Subject
-from results.session import key_at, place
 from results.stats import Label
 from results.stats import label as own_label
 
@@ -96,7 +95,7 @@ def measure_files(files: Sequence[ModelFile], how: How, watch: Watch | None = No
     plan = Plan(ground.device, (how.runtime,), together, ground.procedure, how.seed, ground.cap)
     sitting = named(prepare(asked, plan))
     failures: dict[Task, str] = {}
-    if _is_open(sitting):
+    if is_open(sitting):
         failures = dict(measure(sitting, watch or Silent()).failures)
     rows = {(row.subject, row.workload): row for row in sitting.rows(together)}
     labels = scaled(sitting.ledger.measurements(), sitting.session).labels
@@ -134,11 +133,6 @@ def _tasks(file: ModelFile, ground: Ground, how: How) -> list[Task]:
         Task(subject, workload, ground.procedure, Source(source.path, source.label))
         for workload in ground.device.workloads()
     ]
-
-
-def _is_open(sitting: Sitting) -> bool:
-    where = place(sitting.session)
-    return any(key_at(where, task) not in sitting.done for task in sitting.plan.tasks)
 
 
 def _timed(

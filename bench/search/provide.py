@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.search import parts
 from bench.search.exam import TaskName
-from bench.search.near import Bench
+from bench.search.meter import Bench
 from bench.search.request import TASK_TOKENS, Asked
 from bench.search.talk import Talk
 from nas.folder import read

@@ -4,34 +4,21 @@ A device is a custom resource of its name, and every measurement needs one of it
 was started with `--resources '{"NAME": 1}'` there is never more than one at once.
 """
 
-import os
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from bench.foreign import data_files
 from bench.search.measure import How, ModelFile, Timed, measure_files, measured_of, memory_of
+from bench.search.ray_ledger import Blobs, Loan, Room, answer, loan, plain, question, said
 from bench.search.ray_link import Job, Link, Plain, fetched
+from bench.search.sweeps import labelled
 from bench.subjects import source_of
-from bench.summary import scaled
-from profiler.device import devices_file
-from results.errors import BadInputError
-from results.lines import End, from_line, schema_of
-from results.measurement import Measurement
-from results.session import Session
 from results.store import Ledger
 
 if TYPE_CHECKING:
     import ray
-
-Blobs = dict[str, bytes]
-"""Contents of files, by their path within some folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +66,13 @@ def measure_there(
     jobs = [
         Job(
             f"measuring on {how.device}",
-            (_plain(Errand(how, sent, memory)), content, _known(files, how), _definitions(how)),
+            (plain(Errand(how, sent, memory)), content, _loan(files, how)),
             device=how.device,
         )
         for how in hows
     ]
     found = {i: _kept(hows[i], files, back) for i, back in link.each(measured_here, jobs)}
     return [found[i] for i in range(len(hows))]
-
-
-def _plain(errand: Errand) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(errand, enc_hook=str)
-    return plain
 
 
 def _contents(files: Sequence[ModelFile]) -> Blobs:
@@ -103,93 +85,42 @@ def _contents(files: Sequence[ModelFile]) -> Blobs:
     return found
 
 
-def _known(files: Sequence[ModelFile], how: How) -> Blobs:
-    """The sessions in which the device measured any of the files."""
-    if not how.resume:
-        return {}
-    ledger, labels = Ledger(how.results), {source_of(file.path).label for file in files}
-    found = {
-        ledger.path_of(session): None
-        for session, row in ledger.measurements()
-        if row.device == how.device and row.subject.source in labels
-    }
-    return {str(path.relative_to(how.results)): path.read_bytes() for path in found}
-
-
-def _definitions(how: How) -> bytes:
-    path = devices_file(how.devices)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInputError(f"cannot read {path} ({error.strerror}): name another") from None
+def _loan(files: Sequence[ModelFile], how: How) -> Loan:
+    """With the sessions in which the device measured any of the files."""
+    labels = {source_of(file.path).label for file in files} if how.resume else set()
+    return loan(how, lambda row: row.subject.source in labels)
 
 
 def _kept(
     how: How, files: Sequence[ModelFile], answered: Plain
 ) -> list[tuple[Timed, float | None]]:
     """Append what is new, and say what it means beside all that is known of that machine."""
-    if "refused" in answered:
-        raise BadInputError(f"the node that is {how.device} says: {answered['refused']}")
-    ledger = Ledger(how.results)
-    for blob in answered["sessions"].values():
-        _append(ledger, blob)
-    backs = msgspec.convert(answered["files"], list[Back])
-    wanted = {name for back in backs for name in back.rows}
-    rows = {row.id: (taken, row) for taken, row in ledger.measurements() if row.id in wanted}
-    session = next((taken for taken, _ in rows.values()), None)
-    labels = scaled(ledger.measurements(), session).labels if session else {}
-    found = []
-    for file, back in zip(files, backs, strict=True):
-        measured = tuple(measured_of(rows[name][1], labels[name]) for name in back.rows)
-        found.append((Timed(file, measured, back.noisy, back.failure), back.memory_megabytes))
-    return found
+    backs = said(how, answered, list[Back])
+    rows = labelled(Ledger(how.results), {name for back in backs for name in back.rows})
+    return [
+        (
+            Timed(
+                file,
+                tuple(measured_of(*rows[name]) for name in back.rows),
+                back.noisy,
+                back.failure,
+            ),
+            back.memory_megabytes,
+        )
+        for file, back in zip(files, backs, strict=True)
+    ]
 
 
-def _append(ledger: Ledger, blob: bytes) -> None:
-    """A session of another machine; the command is the one that asked for it."""
-    first, *rest = blob.splitlines()
-    schema = schema_of(first)
-    session = from_line(first, schema)
-    if not isinstance(session, Session):
-        raise BadInputError("a node of the cluster sent no session: is subbert the same there?")
-    words = [from_line(line, schema) for line in rest]
-    argv = (Path(sys.argv[0]).name, *sys.argv[1:])
-    with ledger.begin(replace(session, argv=argv)) as writer:
-        writer.extend(word for word in words if isinstance(word, Measurement))
-        writer.end(next(word.status for word in words if isinstance(word, End)))
-
-
-def measured_here(
-    asked: Plain, content: "list[ray.ObjectRef[Any]]", known: Blobs, definitions: bytes
-) -> dict[str, Any]:
+def measured_here(asked: Plain, content: "list[ray.ObjectRef[Any]]", lent: Loan) -> dict[str, Any]:
     """On the node: measure in a ledger of its own, and give back what is new in it."""
-    errand = msgspec.convert(asked, Errand, dec_hook=lambda kind, text: kind(text))
-    with tempfile.TemporaryDirectory(prefix="subbert-") as name:
-        root = Path(name)
-        _unpack(fetched(content), root)
-        _unpack(known, root / "data")
-        _unpack({"devices.yaml": definitions}, root)
-        how = replace(errand.how, results=root / "data", devices=root / "devices.yaml")
-        files = [replace(file, path=root / file.path) for file in errand.files]
-        try:
-            with full_priority():
-                found = measure_files(files, how)
-                backs = [_back(one, how, memory=errand.memory) for one in found]
-        except BadInputError as error:
-            return {"refused": str(error).replace(f"{root}/", "")}
-        sessions = {
-            str(path.relative_to(how.results)): path.read_bytes()
-            for path in how.results.glob("*/*.jsonl")
-        }
-    new = {path: blob for path, blob in sessions.items() if path not in known}
-    return {"sessions": new, "files": msgspec.to_builtins(backs)}
+    errand = question(asked, Errand)
 
+    def measure(room: Room) -> list[Back]:
+        how = replace(errand.how, results=room.results, devices=room.devices)
+        files = [replace(file, path=room.folder / file.path) for file in errand.files]
+        return [_back(one, how, memory=errand.memory) for one in measure_files(files, how)]
 
-def _unpack(content: Mapping[str, bytes], folder: Path) -> None:
-    for name, blob in content.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(blob)
+    return answer(lent, fetched(content), measure)
 
 
 def _back(one: Timed, how: How, *, memory: bool) -> Back:
@@ -198,25 +129,3 @@ def _back(one: Timed, how: How, *, memory: bool) -> Back:
         needed = memory_of(one.file.path, how.runtime, max(how.tokens))
     rows = tuple(name for x in one.measured for name in x.rows)
     return Back(rows, one.noisy, one.failure, needed)
-
-
-@contextmanager
-def full_priority() -> Iterator[None]:
-    """Ray gives its processes less, and what measures would inherit it.
-
-    Raises:
-        BadInputError: this user may not raise it.
-    """
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    if before <= 0:
-        yield
-        return
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
-    except PermissionError:
-        message = f"Ray runs with niceness {before} here, which would be measured too"
-        raise BadInputError(f"{message}: run `RAY_worker_niceness=0 ray start ...`") from None
-    try:
-        yield
-    finally:
-        os.setpriority(os.PRIO_PROCESS, 0, before)

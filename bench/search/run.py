@@ -5,23 +5,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bench.search import parts
 from bench.search.exam import TaskName
 from bench.search.finalists import Judge, Maker, verified, winners
-from bench.search.judge import HereJudge
 from bench.search.limits import told
 from bench.search.near import corrections
 from bench.search.oracle import Correction, Oracle
 from bench.search.provide import benches_of, provide
 from bench.search.request import MIXED, Asked
 from bench.search.scene import Given, Scene, scene_of
+from bench.search.site import site_of
 from bench.search.stages import FULL, Field, Record, Scores, Stages, first_metric, survey
 from bench.search.talk import Talk
-from bench.search.workers import Crew, Processes, ScoringPool
+from bench.search.workers import ScoringPool
 from nas.extract.calibration import of_scorer
 from nas.extract.folder import origin_of
 from nas.folder import read
@@ -36,9 +36,6 @@ from results.searches import Run
 
 WORTH_MIXED = 0.5
 """Lower edge of what is proposed where products in float32 may fill up the budget."""
-
-if TYPE_CHECKING:
-    from bench.search.ray_link import Link
 
 NEAR, SPENT = "near", "spent"
 """Notes in the run's folder: what was measured near the budget; seconds of runs before."""
@@ -62,16 +59,21 @@ def search(asked: Asked, talk: Talk) -> tuple[Run, Outcome]:
     saved = read(parts.supernet_of(asked))
     parts.require_task(saved, asked)
     task = TaskName(asked.task, asked.folder, asked.columns).load(talk.say)
-    given = Given(asked, saved, task, benches)
     options = Options(calibration=asked.calibration, seed=asked.seed, threads=1)
-    with run.locked(), Scorer(saved, task, results=asked.results, options=options) as scorer:
+    with (
+        run.locked(),
+        Scorer(saved, task, results=asked.results, options=options) as scorer,
+        site_of(asked, talk) as site,
+    ):
+        before = run.search.limits if run.exists else ()
+        given = Given(asked, saved, task, benches, site.meter(), before)
         scene = scene_of(given, scorer, talk)
         _begin(run, scene.search)
-        if (before := run.outcome) is not None:
+        if (ended := run.outcome) is not None:
             talk.say(f"{run.folder} is searched already")
-            return run, before
-        with _timed(run) as seconds, _cluster(asked) as link, _pool(scorer, asked, link) as pool:
-            outcome = _conducted(run, scene, scorer, pool, _judge(scene, link, talk), talk)
+            return run, ended
+        with _timed(run) as seconds, ScoringPool(scorer, site.crew(scorer)) as pool:
+            outcome = _conducted(run, scene, scorer, pool, site.judge(scene.tokens), talk)
             outcome = replace(outcome, seconds=seconds())
             run.end(outcome)
     return run, outcome
@@ -172,9 +174,8 @@ def _narrowed(run: Run, scene: Scene, talk: Talk) -> Oracle:
     if noted is None:
         several = max(asked.effort.probe, 1)
         talk.say(f"measuring {several} networks near the budget")
-        found = corrections(
-            scene.oracle, scene.space, scene.given.benches, several, talk.watcher()
-        )
+        given = scene.given
+        found = corrections(scene.oracle, scene.space, given.benches, several, given.meter)
         noted = {"corrections": [_as_dict(one) for one in found]}
         run.note(NEAR, noted)
     return scene.oracle.corrected([_from_dict(one) for one in noted["corrections"]])
@@ -226,40 +227,3 @@ def _tell_field(scene: Scene, there: Field, talk: Talk) -> None:
         )
     else:
         talk.say(f"{there.within:,} of {there.members:,} sub-models keep the budget")
-
-
-@contextmanager
-def _cluster(asked: Asked) -> Iterator["Link | None"]:
-    """A connection to Ray, where that was asked for."""
-    if asked.ray is None:
-        yield None
-        return
-    from bench.search.ray_link import connected
-
-    with connected(asked.ray) as link:
-        yield link
-
-
-@contextmanager
-def _pool(scorer: Scorer, asked: Asked, link: "Link | None") -> Iterator[Scores]:
-    task = TaskName(asked.task, asked.folder, asked.columns)
-    with ScoringPool(scorer, _crew(scorer, task, asked, link)) as pool:
-        yield pool
-
-
-def _crew(scorer: Scorer, task: TaskName, asked: Asked, link: "Link | None") -> Crew:
-    if link is None:
-        return Processes(scorer, task, asked.workers)
-    from bench.search.ray_pool import Cluster
-
-    return Cluster(scorer, task, link)
-
-
-def _judge(scene: Scene, link: "Link | None", talk: Talk) -> Judge:
-    asked = scene.given.asked
-    given = (scene.tokens, asked.runtime, asked.results, asked.devices, asked.seed)
-    if link is None:
-        return HereJudge(*given, watch=talk.watcher())
-    from bench.search.ray_judge import ClusterJudge
-
-    return ClusterJudge(link, *given)

@@ -12,7 +12,7 @@ import msgspec
 
 from bench.search import parts
 from bench.search.limits import speed_up
-from bench.search.near import Bench, latencies
+from bench.search.meter import Bench, Meter, Wanted
 from bench.search.oracle import Latency, Oracle
 from bench.search.provide import task_tokens
 from bench.search.request import MIXED, Asked
@@ -39,6 +39,9 @@ class Given:
     task: "Task"
     benches: Mapping[str, Bench]
     """By device."""
+    meter: Meter
+    before: Sequence[Limit] = ()
+    """Of the same search, where it began before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def _limited(
     ground = bench.ground(parts.schemes_of(asked))
     forecaster = parts.forecaster_of(asked, ground, space, tokens)
     card = parts.card_of(asked, limit.device)
-    kept = _absolute(limit, bench, given.saved, tokens[0], talk)
+    kept = _absolute(limit, given, tokens[0], talk)
     found = tuple(
         Latency(
             kept if not place else replace(kept, value=math.inf, tokens=work.tokens),
@@ -171,23 +174,24 @@ def _options(asked: Asked) -> dict[str, str]:
     return effort | {"calibration": str(asked.calibration)} | named
 
 
-def _absolute(limit: Limit, bench: Bench, saved: "Saved", tokens: int, talk: Talk) -> Limit:
-    """A speed-up as milliseconds: of what the whole supernet takes in float32, measured."""
+def _absolute(limit: Limit, given: Given, tokens: int, talk: Talk) -> Limit:
+    """A speed-up as milliseconds: of what the whole supernet takes in float32, measured once."""
     factor = speed_up(limit)
+    limit = replace(limit, tokens=tokens)
     if factor is None:
-        return replace(limit, tokens=tokens)
-    whole = saved.architecture
-    if bench.remote:
-        raise BadInputError(
-            f"--latency {limit.asked}: the baseline is measured on this machine, and with --ray "
-            "devices are elsewhere: give milliseconds"
-        )
+        return limit
+    what = (limit.asked, limit.device, limit.tokens)
+    known = [x for x in given.before if what == (x.asked, x.device, x.tokens)]
+    if known:
+        return known[0]
+    whole = given.saved.architecture
     talk.say(f"measuring the baseline, {whole} in float32, on {limit.device}")
-    cells = latencies(bench, [whole], ["fp32"], [tokens], talk.watcher())
+    wanted = Wanted(given.benches[limit.device], (whole,), ("fp32",), (tokens,))
+    (cells,) = given.meter.latencies([wanted])
     if not cells:
         raise BadInputError(
             f"the baseline could not be measured on {limit.device}: run again on a quieter "
             "machine, or give --latency in ms"
         )
     (ms,) = cells.values()
-    return replace(limit, value=ms / factor, tokens=tokens, baseline_ms=ms)
+    return replace(limit, value=ms / factor, baseline_ms=ms)
