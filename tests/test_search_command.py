@@ -384,6 +384,15 @@ def test_files_of_winners_load_where_only_a_runtime_is(searched: Searched) -> No
     assert (1, 3) == logits.shape
 
 
+def test_what_comes_next_is_told_with_the_cluster(searched: Searched, call: Call) -> None:
+    place, _ = searched
+
+    done = call("--latency", "50ms", "--name", "one", "--ray", "127.0.0.1:1")  # it is searched
+
+    folder = run_of(place).folder.relative_to(place)
+    assert f"next: nas ship --search {folder} --winner 1 --ray 127.0.0.1:1" in done.out
+
+
 def test_a_cluster_measures_the_baseline_and_is_not_needed_when_that_is_done(
     searched: Searched, call: Call, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,7 +402,7 @@ def test_a_cluster_measures_the_baseline_and_is_not_needed_when_that_is_done(
     monkeypatch.setattr(provide, "Bench", partial(Bench, target_error=0.4))  # never noisy
     node = nodes.add_node(num_cpus=1, resources={"here": 1})
     nodes.wait_for_nodes()
-    few = ("--evaluations", "6", "--refinements", "2", "--winners", "1", "--name", "far")
+    few = ("--evaluations", "6", "--refinements", "2", "--winners", "1", "--name", "far", "--json")
 
     done = call("--latency", "1.1x", *few, "--ray", nodes.address)
     nodes.remove_node(node)

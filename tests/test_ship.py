@@ -19,10 +19,11 @@ from typer.testing import CliRunner
 
 from bench.search import measure, ship_costs
 from bench.search.command_ship import ship as command
+from bench.search.measure import measured_of
 from bench.search.model_card_base import Base, base_of
 from bench.search.model_card_code import snippet
 from bench.search.ship import Asked, Shipped, ship
-from bench.search.ship_costs import Costs, broken
+from bench.search.ship_costs import Costs, broken, require_devices
 from bench.search.ship_steps import Candidate, better
 from nas.commands.extract import extract as extract_command
 from nas.data import tasks
@@ -33,10 +34,13 @@ from nas.extract.folder import origin_of
 from nas.folder import read
 from nas.predict import load
 from nas.score.content import file_digest
+from profiler import device
 from quant.scheme import FP32
 from results.choice import Limit, Measured, Outcome
 from results.errors import BadInputError
+from results.stats import label
 from results.store import Ledger
+from tests.ledger_rows import ENVIRONMENT, measurement, session
 from tests.made_supernet import made_folder, made_task
 from tests.made_winner import LIMITS, SUB, World, made_winner
 
@@ -309,6 +313,41 @@ def test_inherited_weights_ship_where_no_training_is_wanted(made: World, tmp_pat
     assert winner.winners[0].sha256 == card["sha256"]  # what was searched is what ships
 
 
+def test_a_cluster_measures_what_ships_where_this_host_cannot(
+    made: World, nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "refusals", lambda *_: ["nobody can"])  # the node is not asked so
+    data, there = tmp_path / "data", ("--ray", nodes.address)
+    words = ("--no-training", "--json", "--output", tmp_path / "out", "--results", data)
+
+    here = called(made.run.folder, *words)
+    found, again = (called(made.run.folder, *words, *there) for _ in range(2))
+
+    assert "this host cannot be it: nobody can" in str(here.exception)
+    assert 0 == found.exit_code == again.exit_code, found.output
+    card = json.loads(found.stdout)
+    ((session, row),) = Ledger(data).measurements()
+    ((measured,), (once_more,)) = card["measured"], json.loads(again.stdout)["measured"]
+    assert [row.id] == measured["rows"] == once_more["rows"]
+    assert (8, SUB, "ptq") == (row.workload.tokens, row.subject.architecture, row.subject.scheme)
+    assert session.environment.hardware.cpu == card["cpu"]
+    assert {"cpu-any": [1, 1]} == card["works"]
+    assert 0 < card["memory_megabytes"] < 2000
+
+
+def test_a_cluster_that_cannot_measure_is_told_before_anything_is_done(
+    nodes: Any, tmp_path: Path
+) -> None:
+    how = measure.How(device="cpu-avx2", tokens=(8,), results=tmp_path)
+
+    with pytest.raises(BadInputError, match=r"no node .* has the resource cpu-avx2"):
+        require_devices([how], nodes.address)
+    with pytest.raises(BadInputError, match="unknown device 'cpu-none'"):
+        require_devices([replace(how, device="cpu-none")], nodes.address)
+    with pytest.raises(BadInputError, match=r"no Ray cluster at 127\.0\.0\.1:1 "):
+        require_devices([replace(how, device="cpu-any")], "127.0.0.1:1")
+
+
 def test_a_winner_is_extracted_bit_for_bit(made: World, tmp_path: Path) -> None:
     extract_command(search=made.run.folder, winner=1, output=tmp_path / "out")
 
@@ -410,6 +449,19 @@ def test_each_limit_is_kept_by_the_upper_end_of_what_was_measured() -> None:
     for kind, kept, lost in (("size", 11.0, 10.9), ("memory", 30, 29), ("accuracy", 0.9, 0.91)):
         assert [] == said(Limit(kind=kind, value=kept))
         assert 1 == len(said(Limit(kind=kind, value=lost)))
+
+
+def test_the_cpu_of_a_card_is_that_of_its_rows(tmp_path: Path) -> None:
+    ledger, taken = Ledger(tmp_path), []
+    for number, (name, cpu) in enumerate((("a", "Xeon"), ("b", "Arm"), ("c", "Other"))):
+        hardware = replace(ENVIRONMENT.hardware, cpu=cpu)
+        there = session(number, device=name, environment=replace(ENVIRONMENT, hardware=hardware))
+        with ledger.begin(there) as writer:
+            writer.append(row := measurement(there, device=name))
+        taken.append(measured_of(row, label(row)))
+
+    assert "Arm" == ship_costs.cpu_of(ledger, taken[1:2])
+    assert "Xeon (a) and Arm (b)" == ship_costs.cpu_of(ledger, taken[:2])
 
 
 def test_a_base_model_is_what_its_folder_says_and_nothing_else(tmp_path: Path) -> None:

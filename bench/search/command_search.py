@@ -162,7 +162,8 @@ def _run(asked: "Asked", *, as_json: bool) -> None:
     run, outcome = search(asked, _talk())
     _tell(run, as_json=as_json)
     if outcome.winners and not as_json:
-        typer.echo(f"next: nas ship --search {run.folder} --winner 1")
+        ray = "" if asked.ray is None else f" --ray {asked.ray}"
+        typer.echo(f"next: nas ship --search {run.folder} --winner 1{ray}")
         typer.echo(f"      nas front {run.folder} --html front.html")
     if len(outcome.winners) < asked.effort.winners:
         _tell_few(run, outcome, asked.effort.winners)

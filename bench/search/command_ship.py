@@ -69,6 +69,14 @@ def ship(
             show_default=False,
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT; each device is a"
+            " custom resource of its nodes.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print card.json.")] = False,
 ) -> None:
     """Train a winner further, quantise it again, judge and measure it, write it with its card.
@@ -95,6 +103,7 @@ def ship(
         results=results,
         devices=devices,
         only=tuple(device or ()),
+        ray=ray,
         folder=folder,
         columns=Columns(text_column, pair_column, label_column),
     )

@@ -14,7 +14,7 @@ from nas.data.task import DEV, TEST, TRAIN, Task
 from nas.extract.found import Found
 from nas.extract.names import file_of
 from nas.score.content import file_digest
-from profiler.environment import read_hardware, read_software, revision
+from profiler.environment import read_software, revision
 from results.architecture import Architecture
 from results.choice import Limit, Measured, Predicted
 from results.score import Score
@@ -172,7 +172,7 @@ def card_of(made: Made) -> Card:
         data=_data(made),
         origin=_origin(made),
         base=base_of([teacher, found.saved.folder]),
-        cpu=read_hardware().cpu,
+        cpu=costs.cpu,
         python=software.python,
         packages=dict(software.packages),
         tool=version("subbert"),

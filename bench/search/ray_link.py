@@ -82,7 +82,7 @@ class Link:
 
         waiting, pending = deque(enumerate(jobs)), dict["ray.ObjectRef[Any]", int]()
         for job in jobs:
-            self._require(job.resource)
+            self.require(job.resource)
         try:
             while waiting or pending:
                 while waiting and len(pending) < AT_ONCE:
@@ -98,7 +98,8 @@ class Link:
             for reference in pending:
                 ray.cancel(reference, force=True)
 
-    def _require(self, resource: str) -> None:
+    def require(self, resource: str) -> None:
+        """Raise BadInputError if no node has it."""
         if not self._has(resource):
             raise self._lacks(resource)
 

@@ -46,6 +46,8 @@ class Asked:
     devices: Path | None = None
     only: tuple[str, ...] = ()
     """Devices to measure on; all of the search's where none is named."""
+    ray: str | None = None
+    """Address of a Ray cluster whose nodes measure; this host does where None."""
     folder: Path | None = None
     columns: Columns = field(default_factory=Columns)
 
@@ -78,14 +80,13 @@ def ship(asked: Asked, say: Say, watch: Callable[[], Watch] | None = None) -> Sh
     """Make a winner ready to be given away, or go on with it.
 
     Raises:
-        BadInputError: there is no such winner, its supernet is gone, this host is not the device,
+        BadInputError: there is no such winner, its supernet is gone, nobody is the device,
             something else is at the target, or a step failed.
     """
     winner = found(asked.search, asked.winner)
     seen = None if watch is None else watch()
-    place = Place(asked.ledger, asked.devices, seen, asked.only)
-    for how in ship_costs.hows(winner, place):
-        ship_costs.require_device(how)
+    place = Place(asked.ledger, asked.devices, seen, asked.only, asked.ray)
+    ship_costs.require_devices(ship_costs.hows(winner, place), asked.ray)
     _require_free(asked, winner)
     lessons = _lessons(asked, winner) if asked.training else None
     with Run(asked.work(winner)).locked():
