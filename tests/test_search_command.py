@@ -34,6 +34,7 @@ from results.measurement import Measurement, Subject
 from results.searches import Run
 from results.stats import Label
 from results.store import Ledger
+from tests.exact_sums import CUT
 from tests.made_supernet import LARGEST, TABLES, made_folder, made_task
 
 ROOT = Path(__file__).parent.parent
@@ -153,6 +154,7 @@ def test_one_command_measures_fits_scores_verifies_and_tells(searched: Searched)
         sum(t.stage == stage for t in run_of(place).trials()) for stage in ("full", "quantised")
     ]
     assert "every one of" in done.stderr
+    assert CUT == ("cuts sums of products of ptq" in done.stderr)
     assert told
 
 

@@ -25,6 +25,7 @@ from bench.search.workers import ScoringPool
 from nas.extract.calibration import of_scorer
 from nas.extract.folder import origin_of
 from nas.folder import read
+from nas.score.engines import sums
 from nas.score.scorer import Options, Scorer
 from nas.search.searcher import Ground
 from nas.search.searchers import require as require_searcher
@@ -88,6 +89,7 @@ def _conducted(
     there = survey(scene.space, oracle, effort.evaluations // 2, asked.seed)
     _require_some(scene, oracle, there)
     _tell_field(scene, there, talk)
+    _tell_sums(scene, talk)
     run.restart()
     record = Record(run.add, datetime.now(UTC).isoformat(timespec="milliseconds"))
     worth = min(there.worth, WORTH_MIXED) if asked.quant == MIXED else there.worth
@@ -125,6 +127,17 @@ def _in_full(
     lacking = [a for a in dict.fromkeys(wanted) if a not in known]
     scored = pool.scores(lacking, ["fp32"] * len(lacking))
     return known | {score.architecture: score.metrics for score in scored}
+
+
+def _tell_sums(scene: Scene, talk: Talk) -> None:
+    """There is one way out where weights are symmetric, and none yet for mixtures."""
+    asked, scheme = scene.given.asked, scene.oracle.scheme
+    known = asked.ray is None and asked.quant != MIXED and scheme.symmetric
+    if known and sums(scheme) == "saturates":
+        talk.say(
+            f"this CPU has no VNNI and cuts sums of products of {scheme}, as scores will tell: "
+            f"--quant {scheme}:reduce-range=yes is exact on every CPU"
+        )
 
 
 @contextmanager

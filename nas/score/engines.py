@@ -67,6 +67,8 @@ def sums(scheme: Scheme) -> str:
     """`exact` or `saturates`: how this machine adds products of integers; empty without any."""
     kinds: list[saturation.Kind] = ["int8-static", "int8-dynamic"]
     used = [kind for kind in kinds if kind in scheme.arithmetics]
+    if scheme.reduce_range:  # 255 * (64 + 64) fits 16 bits
+        return "exact" if used else ""
     found = {saturation.verdict(load_runtime(ONNX), saturation.graph(kind)) for kind in used}
     return " ".join(sorted(found))
 
