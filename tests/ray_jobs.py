@@ -30,6 +30,14 @@ def sleep(log: str, name: str, seconds: float, until: str = "") -> dict[str, Any
     }
 
 
+def first_only(log: str, name: str, until: str = "") -> dict[str, Any]:
+    """End at once if no other has; otherwise with `until`, or not while a test lasts."""
+    path = Path(log)
+    if not path.exists() or "ends" not in path.read_text("utf-8"):
+        return sleep(log, name, 0)
+    return sleep(log, name, 0.1 if until else 99, until)
+
+
 def tell(log: str, line: str) -> None:
     with Path(log).open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
