@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.search.finalists import MOST, Finalist, Judged, broken, verified, winners
+from bench.search.finalists import Finalist, Judged, broken, excess, winners
 from bench.search.oracle import Oracle
+from bench.search.verification import AT_ONCE, MOST, STEP, Verification
 from quant.scheme import parse
 from results.architecture import Architecture
 from results.choice import Limit, Measured, Tried
@@ -62,13 +63,13 @@ def run(
     limits: Sequence[Limit] = (BUDGET,),
 ) -> tuple[list[int], list[int], Judge]:
     judge = Judge({MEMBERS[n]: found for n, found in (slow or {}).items()})
-    standing, judged, dropped = verified(trials, limits, wanted, Maker(), judge)  # type: ignore[arg-type]
-    assert len(standing) == len(judged)
-    return (
-        [one.trial.n for one in standing],
-        [MEMBERS.index(x.architecture) for x in dropped],
-        judge,
-    )
+    check = Verification(limits, wanted, Maker(), judge)  # type: ignore[arg-type]
+    check.take(trials)
+    return told(check), [MEMBERS.index(x.architecture) for x in check.dropped], judge
+
+
+def told(check: Verification) -> list[int]:
+    return [one.trial.n for one, _ in check.standing]
 
 
 def test_the_best_by_score_win() -> None:
@@ -172,11 +173,73 @@ def test_one_sub_model_in_one_scheme_is_measured_once() -> None:
 
 def test_a_search_where_nothing_stands_ends() -> None:
     many = [tried(n % len(MEMBERS), 0.9 - n / 1000, scheme=f"ptq:keep={n}") for n in range(90)]
-    judge = Judge({a: Judged((measured(9.0),)) for a in MEMBERS})
+    judge = Judge({a: Judged((), failure="its worker died") for a in MEMBERS})
+    check = Verification([BUDGET], 2, Maker(), judge)  # type: ignore[arg-type]
 
-    standing, _, dropped = verified(many, [BUDGET], 2, Maker(), judge)  # type: ignore[arg-type]
+    check.take(many)
 
-    assert ([], MOST) == (standing, len(dropped))
+    assert ([], MOST, None) == (check.standing, len(check.dropped), check.tighter(1.0))
+    check.take(many)  # another round counts anew
+    assert 90 == len(check.dropped)
+
+
+SLOW = Judged((measured(5.95),))
+"""Up to 6 ms where 5 are the limit."""
+
+
+def test_what_must_be_over_by_all_that_was_measured_is_not_measured_any_more() -> None:
+    trials = [tried(n, 0.9 - n / 100, cost=0.95) for n in range(1, 30)]
+    cheap = tried(30, 0.5, cost=0.79)  # 0.95 / 1.2 = 0.792
+    judge = Judge({MEMBERS[n]: SLOW for n in range(1, 30)})
+    check = Verification([BUDGET], 1, Maker(), judge)  # type: ignore[arg-type]
+
+    check.take([*trials, cheap])
+
+    assert [30] == told(check)
+    assert AT_ONCE == len(check.dropped)
+    assert [3, 3, 1] == judge.batches
+
+
+def test_the_next_round_goes_below_what_files_could_not_keep() -> None:
+    over = [5.95, 5.45, 4.99, 5.15]  # up to 6, 5.5, 5.04 and 5.2 ms
+    judge = Judge({MEMBERS[n]: Judged((measured(ms),)) for n, ms in enumerate(over)})
+    check = Verification([BUDGET], 1, Maker(), judge)  # type: ignore[arg-type]
+
+    check.take([tried(n, 0.9 - n / 10, cost=0.96) for n in range(4)])
+
+    assert pytest.approx(0.96 / 1.1) == check.tighter(1.0)  # a quarter was over by more
+    assert pytest.approx(STEP * 0.5) == check.tighter(0.5)
+
+
+def test_a_further_round_measures_nothing_twice_and_the_best_of_all_comes_first() -> None:
+    judge = Judge({MEMBERS[1]: SLOW})
+    check = Verification([BUDGET], 3, Maker(), judge)  # type: ignore[arg-type]
+
+    check.take([tried(1, 0.9, cost=0.96), tried(2, 0.7, cost=0.8)])
+    check.take([tried(1, 0.9, cost=0.96), tried(2, 0.7, cost=0.8), tried(3, 0.8, cost=0.7),
+                tried(4, 0.85, cost=0.81)], 0.8)  # fmt: skip
+
+    assert [2, 1] == judge.batches
+    oracle = Oracle(parse("ptq"), (ONE,), tables=TABLES)
+    found = check.winners(oracle, {a: {} for a in MEMBERS})
+    assert [(1, MEMBERS[3]), (2, MEMBERS[2])] == [(x.rank, x.architecture) for x in found]
+
+
+@pytest.mark.parametrize(
+    ("limit", "over"),
+    [
+        (BUDGET, 1.2),
+        (replace(BUDGET, device="b"), float("inf")),
+        (Limit(kind="size", value=1.0), 2.0),
+        (Limit(kind="memory", value=100), float("inf")),
+        (Limit(kind="accuracy", value=0.99), 0.0),
+    ],
+)
+def test_by_how_much_a_limit_is_broken(limit: Limit, over: float) -> None:
+    finalist = Maker().make(tried(1, 0.9))
+
+    assert pytest.approx(over) == excess(finalist, SLOW, [limit])
+    assert max(over, 1.2) == pytest.approx(excess(finalist, SLOW, [limit, BUDGET]))
 
 
 def test_winners_are_told_with_all_that_is_known_of_them() -> None:

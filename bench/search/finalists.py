@@ -6,21 +6,20 @@ that were observed on the text that its score was calibrated on.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bench.search.limits import told
 from bench.search.oracle import Oracle
-from bench.search.stages import first_metric, rank
 from nas.extract.extraction import Wish, extract
 from nas.extract.folder import RECORD, Origin
 from nas.extract.names import file_of
 from quant.scheme import parse
 from results.architecture import Architecture
-from results.choice import Dropped, Limit, Measured, Tried, Winner
+from results.choice import Limit, Measured, Tried, Winner
 from results.notation import format_architecture
 
 if TYPE_CHECKING:
@@ -28,14 +27,6 @@ if TYPE_CHECKING:
     from nas.folder import Saved
 
 MODELS = "models"
-AT_ONCE = 6
-"""Files measured side by side: as many as a block holds."""
-
-SPARE = 2
-"""Finalists beside as many as are wanted, so that one that is dropped costs no further round."""
-
-MOST = 60
-"""Finalists that are made into files before the search gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,40 +81,6 @@ class Maker:
         return Finalist(trial, name, file, digest, (folder / file).stat().st_size)
 
 
-def verified(
-    trials: Sequence[Tried],
-    limits: Sequence[Limit],
-    wanted: int,
-    maker: Maker,
-    judge: Judge,
-    say: Callable[[str], None] = lambda _: None,
-) -> tuple[list[Finalist], list[Judged], list[Dropped]]:
-    """The best trials that keep every limit when they are measured, and those that did not.
-
-    Trials are taken in the order of their scores until as many stand as are wanted.
-    """
-    least = next((x.value for x in limits if x.kind == "accuracy"), 0.0)
-    ranked = [t for t in rank(_once(trials)) if t.cost <= 1 and first_metric(t) >= least]
-    standing: list[Finalist] = []
-    judged: list[Judged] = []
-    dropped: list[Dropped] = []
-    waiting = iter(ranked[:MOST])
-    while len(standing) < wanted:
-        batch = list(islice(waiting, min(wanted - len(standing) + SPARE, AT_ONCE)))
-        if not batch:
-            break
-        finalists = [maker.make(trial) for trial in batch]
-        say(f"measuring {len(finalists)} finalists")
-        for finalist, found in zip(finalists, judge.judge(maker.run, finalists), strict=True):
-            why = found.failure or "; ".join(broken(finalist, found, limits))
-            if why:
-                dropped.append(_dropped(finalist, found, why))
-            elif len(standing) < wanted:
-                standing.append(finalist)
-                judged.append(found)
-    return standing, judged, dropped
-
-
 def broken(finalist: Finalist, found: Judged, limits: Sequence[Limit]) -> Iterator[str]:
     """Which limits a measured file breaks, a clause each: the upper end of an interval counts."""
     for limit in limits:
@@ -135,8 +92,27 @@ def broken(finalist: Finalist, found: Judged, limits: Sequence[Limit]) -> Iterat
             yield from _hungry(found, limit)
 
 
+def excess(finalist: Finalist, found: Judged, limits: Sequence[Limit]) -> float:
+    """How many times the limit that it breaks most; infinite where something was not measured."""
+    parts = [0.0]
+    for limit in limits:
+        if limit.kind == "latency":
+            there = [x.upper for x in found.measured if _is_of(x, limit)]
+            parts.append(max(there, default=math.inf) / limit.value)
+        elif limit.kind == "size":
+            parts.append(finalist.bytes / 1e6 / limit.value)
+        elif limit.kind == "memory":
+            needed = found.memory_megabytes
+            parts.append(math.inf if needed is None else needed / limit.value)
+    return max(parts)
+
+
+def _is_of(one: Measured, limit: Limit) -> bool:
+    return (one.device, one.tokens) == (limit.device, limit.tokens)
+
+
 def _slow(found: Judged, limit: Limit) -> Iterator[str]:
-    here = [x for x in found.measured if (x.device, x.tokens) == (limit.device, limit.tokens)]
+    here = [x for x in found.measured if _is_of(x, limit)]
     if not here:
         yield f"nobody measured it where {told(limit)} are kept"
     for one in here:
@@ -174,21 +150,6 @@ def winners(
             sha256=one.sha256,
         )
         for place, (one, found) in enumerate(zip(standing, judged, strict=True), 1)
-    )
-
-
-def _once(trials: Sequence[Tried]) -> list[Tried]:
-    return list({(t.architecture, t.scheme): t for t in reversed(trials)}.values())
-
-
-def _dropped(finalist: Finalist, found: Judged, why: str) -> Dropped:
-    trial = finalist.trial
-    return Dropped(
-        architecture=trial.architecture,
-        scheme=trial.scheme,
-        metrics=trial.metrics,
-        measured=found.measured,
-        why=why,
     )
 
 

@@ -11,32 +11,30 @@ import numpy as np
 
 from bench.search import parts
 from bench.search.exam import TaskName
-from bench.search.finalists import Judge, Maker, verified, winners
+from bench.search.finalists import Judge, Maker
 from bench.search.limits import told
 from bench.search.near import corrections
 from bench.search.oracle import Correction, Oracle
 from bench.search.provide import benches_of, provide
 from bench.search.request import MIXED, Asked
+from bench.search.rounds import Rounds
 from bench.search.scene import Given, Scene, scene_of
 from bench.search.site import site_of
-from bench.search.stages import FULL, Field, Record, Scores, Stages, first_metric, survey
+from bench.search.stages import FULL, Field, Record, Scores, survey
 from bench.search.talk import Talk
+from bench.search.verification import Verification
 from bench.search.workers import ScoringPool
 from nas.extract.calibration import of_scorer
 from nas.extract.folder import origin_of
 from nas.folder import read
 from nas.score.engines import sums
 from nas.score.scorer import Options, Scorer
-from nas.search.searcher import Ground
 from nas.search.searchers import require as require_searcher
 from predictors.intervals import Intervals
 from results.architecture import Architecture
-from results.choice import Outcome, Predicted, Search, Tried
+from results.choice import Outcome, Predicted, Search
 from results.errors import BadInputError
 from results.searches import Run
-
-WORTH_MIXED = 0.5
-"""Lower edge of what is proposed where products in float32 may fill up the budget."""
 
 NEAR, SPENT = "near", "spent"
 """Notes in the run's folder: what was measured near the budget; seconds of runs before."""
@@ -92,21 +90,12 @@ def _conducted(
     _tell_sums(scene, talk)
     run.restart()
     record = Record(run.add, datetime.now(UTC).isoformat(timespec="milliseconds"))
-    worth = min(there.worth, WORTH_MIXED) if asked.quant == MIXED else there.worth
-    ground = Ground(scene.space, oracle, 1.0, worth)
-    stages = Stages(ground, oracle, pool, record, asked.searcher, asked.seed, talk.progress)
-    full = stages.full(effort.evaluations)
-    found = stages.quantised(full, effort.refinements, asked.quant)
-    talk.progress(f"{len(record.trials)} sub-models scored\n")
-    _require_accurate(scene, found)
-    maker = _maker(run, scene, scorer)
-    standing, judged, dropped = verified(
-        found, scene.limits, effort.winners, maker, judge, talk.say
-    )
-    metrics = _in_full(record, [one.trial.architecture for one in standing], pool)
+    check = Verification(scene.limits, effort.winners, _maker(run, scene, scorer), judge, talk.say)
+    Rounds(run, scene, oracle, pool, record, check, there.worth, talk).all()
+    metrics = _in_full(record, [one.trial.architecture for one, _ in check.standing], pool)
     return Outcome(
-        winners=winners(standing, judged, oracle, metrics),
-        dropped=tuple(dropped),
+        winners=check.winners(oracle, metrics),
+        dropped=tuple(check.dropped),
         fastest=oracle.predicted(there.cheapest),
         searcher_seconds=record.thinking_s,
         ended_utc=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -218,17 +207,6 @@ def _require_some(scene: Scene, oracle: Oracle, there: Field) -> None:
 
 def _in_words(one: Predicted) -> str:
     return f"{one.ms:.3g} ms ({one.lower:.3g}-{one.upper:.3g}) on {one.device}"
-
-
-def _require_accurate(scene: Scene, found: Sequence[Tried]) -> None:
-    """Raise BadInputError if an accuracy was asked for that nothing within the budget has."""
-    least = next((x for x in scene.limits if x.kind == "accuracy"), None)
-    best = max((first_metric(t) for t in found if t.cost <= 1), default=0.0)
-    if least is not None and best < least.value:
-        raise BadInputError(
-            f"nothing is as accurate as {least.asked} within the budget: the best of {len(found)} "
-            f"that were scored has {best:.4f}: ask for less, or give a larger budget"
-        )
 
 
 def _tell_field(scene: Scene, there: Field, talk: Talk) -> None:

@@ -178,29 +178,37 @@ class Stages:
     seed: int
     say: Callable[[str], None] = lambda _: None
 
-    def full(self, evaluations: int) -> list[Tried]:
-        """Stage one: so many scores in float32, fewer where the space is used up."""
-        asked = searcher(self.name, self.ground, self.seed)
-        return self._run(asked, FULL, "fp32", evaluations, [])
+    def full(self, evaluations: int, known: Sequence[Tried] = ()) -> list[Tried]:
+        """Stage one: so many scores in float32, fewer where the space is used up.
 
-    def quantised(self, full: Sequence[Tried], evaluations: int, quant: str) -> list[Tried]:
+        `known`: of before, which are not proposed again.
+        """
+        asked = searcher(self.name, self.ground, self.seed)
+        return self._run(asked, FULL, "fp32", evaluations, known)
+
+    def quantised(
+        self, full: Sequence[Tried], evaluations: int, quant: str, known: Sequence[Tried] = ()
+    ) -> list[Tried]:
         """Stage two: the best of stage one and what is found from there, in their scheme.
 
-        Where the scheme is float32 itself, the scores of stage one stand.
+        Where the scheme is float32 itself, the scores of stage one stand. `known`: of before.
         """
         scheme = self.oracle.scheme
         if scheme.name == "fp32":
             return list(full)
         carried = max(round(CARRIED * evaluations), 1)
-        best = [t.architecture for t in rank(t for t in full if t.cost <= 1)[:carried]]
+        best = [t.architecture for t in rank(t for t in full if self._kept(t.cost))[:carried]]
         found = self._score(best, QUANTISED, scheme)
         again = searcher(self.name, self.ground, self.seed + 1)
         reserved = evaluations // 3 if quant == MIXED else 0
         left = evaluations - len(found) - reserved
-        found += self._run(again, QUANTISED, scheme.name, left, found)
+        found += self._run(again, QUANTISED, scheme.name, left, [*known, *found])
         if quant == MIXED:
             found += self._mixtures(found, evaluations - len(found))
         return found
+
+    def _kept(self, cost: float) -> bool:
+        return self.ground.limit is None or cost <= self.ground.limit
 
     def _run(
         self, asked: Searcher, stage: str, scheme: str, n: int, known: Sequence[Tried]
@@ -234,7 +242,7 @@ class Stages:
         for trial in rank(found)[:MIXTURES_OF]:
             for scheme in mixtures(self.oracle.scheme):
                 (cost,) = self.oracle.in_scheme(scheme).of([trial.architecture]).tolist()
-                if cost <= 1:
+                if self._kept(cost):
                     tries.append((cost, trial.architecture, scheme))
         best = [t.architecture for t in rank(found)[:MIXTURES_OF]]
         tries.sort(key=lambda x: (best.index(x[1]), -x[0]))
