@@ -142,18 +142,34 @@ def test_mixtures_leave_some_groups_in_float32_and_keep_the_budget() -> None:
     assert best[0] == mixed[0].architecture
 
 
-def test_a_mixture_that_is_too_dear_is_not_scored() -> None:
+@pytest.mark.parametrize("limit", [1.0, 0.8])
+def test_a_mixture_that_is_too_dear_is_not_scored(limit: float) -> None:
     dear = made_mixtures(4.0)
     scores, kept = Made(), list[Tried]()
-    made = Stages(Ground(SPACE, dear, 1.0), dear, scores, Record(kept.append), "surrogate", 0)
+    made = Stages(Ground(SPACE, dear, limit), dear, scores, Record(kept.append), "surrogate", 0)
 
     found = made.quantised(made.full(30), 60, MIXED)
 
     best = {t.architecture for t in rank(t for t in found if t.scheme == "ptq")[:8]}
     costs = [dear.in_scheme(m).of([a])[0] for a in best for m in mixtures(PTQ)]
-    assert max(costs) > 1
+    assert max(costs) > limit
     assert any(t.scheme != "ptq" for t in found)
-    assert max(t.cost for t in found) <= 1
+    assert max(t.cost for t in found) <= limit
+
+
+def test_what_is_known_is_proposed_by_neither_stage() -> None:
+    made, scores, _ = made_stages(2 * LIMIT)
+    full = made.full(20)
+    found = made.quantised(full, 20, "ptq")
+    begun = len(scores.asked)
+
+    new = made.full(20, full)
+    made.quantised(new, 20, "ptq", found)
+
+    later = scores.asked[begun:]
+    carried = {(t.architecture, "ptq") for t in rank(new)[:8]}
+    assert 40 == len(later)
+    assert not {(t.architecture, t.scheme) for t in [*full, *found]} & (set(later) - carried)
 
 
 def made_mixtures(limit: float) -> Oracle:
