@@ -44,15 +44,22 @@ class Maker:
 
 @dataclass
 class Judge:
-    """Knows how long each takes."""
+    """Knows how long each takes, and how long another time."""
 
     ms: dict[Architecture, Judged]
+    later: dict[Architecture, Judged] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
+    again: list[int] = field(default_factory=list)
 
-    def judge(self, run: Path, finalists: Sequence[Finalist]) -> list[Judged]:
+    def judge(
+        self, run: Path, finalists: Sequence[Finalist], *, anew: bool = False
+    ) -> list[Judged]:
         assert Path("run") == run
-        self.batches.append(len(finalists))
         usual = Judged((measured(4.0),), 50.0)
+        if anew:
+            self.again += [one.trial.n for one in finalists]
+            return [self.later.get(one.trial.architecture, usual) for one in finalists]
+        self.batches.append(len(finalists))
         return [self.ms.get(one.trial.architecture, usual) for one in finalists]
 
 
@@ -62,7 +69,8 @@ def run(
     slow: dict[int, Judged] | None = None,
     limits: Sequence[Limit] = (BUDGET,),
 ) -> tuple[list[int], list[int], Judge]:
-    judge = Judge({MEMBERS[n]: found for n, found in (slow or {}).items()})
+    known = {MEMBERS[n]: found for n, found in (slow or {}).items()}
+    judge = Judge(known, known)
     check = Verification(limits, wanted, Maker(), judge)  # type: ignore[arg-type]
     check.take(trials)
     return told(check), [MEMBERS.index(x.architecture) for x in check.dropped], judge
@@ -95,6 +103,32 @@ def test_the_upper_end_of_the_interval_must_keep_the_budget() -> None:
     )
 
     assert ([2], [1]) == (standing, dropped)
+
+
+def test_what_broke_the_budget_by_its_interval_alone_is_measured_once_more() -> None:
+    """1 was slow for an hour, 2 and 3 for good, the last one in its middle already."""
+    slow, over = Judged((measured(4.6, 1.5),)), Judged((measured(5.2),))
+    judge = Judge({MEMBERS[1]: slow, MEMBERS[2]: slow, MEMBERS[3]: over}, {MEMBERS[2]: slow})
+    check = Verification([BUDGET], 3, Maker(), judge)  # type: ignore[arg-type]
+
+    check.take([tried(n, 0.9 - n / 100) for n in range(1, 5)])
+
+    assert [1, 2] == judge.again
+    assert [1, 4] == told(check)
+    assert [(4.0, 4.05), (4.0, 4.05)] == [
+        (x.measured[0].ms, x.measured[0].upper) for _, x in check.standing
+    ]
+
+
+def test_what_failed_or_has_too_large_a_file_is_not_measured_again() -> None:
+    died = Judged((measured(4.6, 1.5),), failure="its worker died")
+    judge = Judge({MEMBERS[1]: died})
+    limits = [BUDGET, Limit(kind="size", value=1.0)]
+    check = Verification(limits, 2, Maker(), judge)  # type: ignore[arg-type]
+
+    check.take([tried(1, 0.9), tried(2, 0.8)])
+
+    assert ([], []) == (judge.again, check.standing)
 
 
 def test_no_number_is_no_promise() -> None:
@@ -201,7 +235,7 @@ def test_what_must_be_over_by_all_that_was_measured_is_not_measured_any_more() -
 
 
 def test_the_next_round_goes_below_what_files_could_not_keep() -> None:
-    over = [5.95, 5.45, 4.99, 5.15]  # up to 6, 5.5, 5.04 and 5.2 ms
+    over = [5.95, 5.45, 5.05, 5.15]  # up to 6, 5.5, 5.1 and 5.2 ms
     judge = Judge({MEMBERS[n]: Judged((measured(ms),)) for n, ms in enumerate(over)})
     check = Verification([BUDGET], 1, Maker(), judge)  # type: ignore[arg-type]
 

@@ -35,7 +35,10 @@ class Slower:
     factor: float
     measured: list[Finalist] = field(default_factory=list)
 
-    def judge(self, _run: Path, finalists: Sequence[Finalist]) -> list[Judged]:
+    def judge(
+        self, _run: Path, finalists: Sequence[Finalist], *, anew: bool = False
+    ) -> list[Judged]:
+        assert not anew
         self.measured += finalists
         return [Judged((self._one(x),)) for x in finalists]
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,8 +54,10 @@ class Judged:
 class Judge(Protocol):
     """Measures files: here, or wherever the devices are."""
 
-    def judge(self, run: Path, finalists: Sequence[Finalist]) -> list[Judged]:
-        """One for each, in order."""
+    def judge(
+        self, run: Path, finalists: Sequence[Finalist], *, anew: bool = False
+    ) -> list[Judged]:
+        """One for each, in order; `anew`: whatever the ledger has of them."""
         ...
 
 
@@ -90,6 +92,14 @@ def broken(finalist: Finalist, found: Judged, limits: Sequence[Limit]) -> Iterat
             yield f"its file has {finalist.bytes / 1e6:.3g} MB, the limit is {told(limit)}"
         elif limit.kind == "memory":
             yield from _hungry(found, limit)
+
+
+def in_a_slow_hour(finalist: Finalist, found: Judged, limits: Sequence[Limit]) -> bool:
+    """Does it break limits by the ends of intervals alone? Another hour may tell more."""
+    if found.failure or not list(broken(finalist, found, limits)):
+        return False
+    middles = tuple(replace(one, upper=one.ms) for one in found.measured)
+    return not list(broken(finalist, replace(found, measured=middles), limits))
 
 
 def excess(finalist: Finalist, found: Judged, limits: Sequence[Limit]) -> float:

@@ -22,7 +22,9 @@ class HereJudge:
     memory: bool = True
     watch: Watch | None = None
 
-    def judge(self, run: Path, finalists: Sequence[Finalist]) -> list[Judged]:
+    def judge(
+        self, run: Path, finalists: Sequence[Finalist], *, anew: bool = False
+    ) -> list[Judged]:
         """What each file costs; rows that the ledger has are not measured again."""
         files = [
             ModelFile(run / one.folder / one.file, one.trial.architecture, one.trial.scheme)
@@ -37,6 +39,7 @@ class HereJudge:
                 runtime=self.runtime,
                 devices=self.devices,
                 seed=self.seed,
+                resume=not anew,
             )
             timed = measure_files(files, how, self.watch)
             found = [

@@ -23,7 +23,9 @@ class ClusterJudge:
     seed: int = 0
     memory: bool = True
 
-    def judge(self, run: Path, finalists: Sequence[Finalist]) -> list[Judged]:
+    def judge(
+        self, run: Path, finalists: Sequence[Finalist], *, anew: bool = False
+    ) -> list[Judged]:
         """What each file costs; of the memory it needs, the most of all devices."""
         files = [
             ModelFile(run / one.folder / one.file, one.trial.architecture, one.trial.scheme)
@@ -37,6 +39,7 @@ class ClusterJudge:
                 runtime=self.runtime,
                 devices=self.devices,
                 seed=self.seed,
+                resume=not anew,
             )
             for device, tokens in self.tokens.items()
         ]
