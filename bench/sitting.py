@@ -46,6 +46,12 @@ class Sitting:
         }
         return list(current.values())
 
+    def history(self, tasks: Iterable[Task]) -> list[Measurement]:
+        """Every row of the tasks that was taken where this session is, superseded ones apart."""
+        where = place(self.session)
+        keys = {key_at(where, task) for task in tasks}
+        return [row for key, _, row in _keyed(self.ledger) if key in keys]
+
 
 def prepare(asked: Asked, plan: Plan, digest: str = "") -> Sitting:
     """Open the ledger and find out what it has; nothing is written yet.

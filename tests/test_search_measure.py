@@ -230,8 +230,39 @@ def test_an_interval_holds_on_the_common_scale_and_in_the_session_s_own_time(lev
     own = label(row)
     on_scale = replace(own, latency_ms=level * own.latency_ms)
 
-    found = measured_of(row, on_scale)
+    found = measured_of([(row, on_scale)])
 
-    assert on_scale.latency_ms == found.ms
+    assert pytest.approx(on_scale.latency_ms) == found.ms
     assert pytest.approx(own.latency_ms * min(1, level) * math.exp(-own.error)) == found.lower
     assert pytest.approx(own.latency_ms * max(1, level) * math.exp(own.error)) == found.upper
+
+
+def test_what_several_rows_say_of_a_file_counts_but_for_noisy_ones() -> None:
+    rows = [measurement(session(n)) for n in range(3)]
+    noisy = replace(rows[1], flags=("unsteady",))
+    owns = [
+        replace(label(row), latency_ms=ms) for row, ms in zip(rows, (2.0, 99, 8.0), strict=True)
+    ]
+    known = [(rows[0], owns[0]), (noisy, owns[1]), (rows[2], owns[2])]
+
+    found = measured_of(known)
+
+    alone = [measured_of([known[n]]) for n in (0, 2)]
+    assert pytest.approx(4.0) == found.ms
+    assert pytest.approx(math.sqrt(alone[0].lower * alone[1].lower)) == found.lower
+    assert pytest.approx(math.sqrt(alone[0].upper * alone[1].upper)) == found.upper
+    assert (rows[0].id, rows[2].id) == found.rows
+    assert (noisy.id,) == measured_of([known[1]]).rows
+
+
+def test_measured_once_more_a_file_is_as_fast_as_both_measurements_say(tmp_path: Path) -> None:
+    """So that nobody measures until a number pleases; nor does the next run take the last one."""
+    (first,) = measure_files([file_in(tmp_path)], how(tmp_path))
+
+    (second,) = measure_files([file_in(tmp_path)], replace(how(tmp_path), resume=False))
+    (again,) = measure_files([file_in(tmp_path)], how(tmp_path))
+
+    rows = rows_of([first, second], tmp_path)
+    assert rows[1][0] == rows[0][0]
+    assert 2 == len({row.id for row in rows[1]})
+    assert again.measured == second.measured

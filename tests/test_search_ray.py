@@ -252,7 +252,9 @@ def test_what_a_device_measured_is_kept_here_and_not_measured_again(
 
     (first,) = measure_there(link, files, [how], memory=True)
     (again,) = measure_there(link, files, [how])
+    (anew,) = measure_there(link, files[:1], [replace(how, resume=False)])
 
+    assert {2} == {len({*x.rows}) for x in anew[0][0].measured} or again[0][0].noisy
     assert files == [timed.file for timed, _ in first]
     assert all(0 < need < 2000 for _, need in first if need is not None)
     assert [x for x, _ in first if not x.noisy] == [x for x, _ in again if not x.noisy]

@@ -458,7 +458,7 @@ def test_the_cpu_of_a_card_is_that_of_its_rows(tmp_path: Path) -> None:
         there = session(number, device=name, environment=replace(ENVIRONMENT, hardware=hardware))
         with ledger.begin(there) as writer:
             writer.append(row := measurement(there, device=name))
-        taken.append(measured_of(row, label(row)))
+        taken.append(measured_of([(row, label(row))]))
 
     assert "Arm" == ship_costs.cpu_of(ledger, taken[1:2])
     assert "Xeon (a) and Arm (b)" == ship_costs.cpu_of(ledger, taken[:2])

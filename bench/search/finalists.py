@@ -57,7 +57,7 @@ class Judge(Protocol):
     def judge(
         self, run: Path, finalists: Sequence[Finalist], *, anew: bool = False
     ) -> list[Judged]:
-        """One for each, in order; `anew`: whatever the ledger has of them."""
+        """One for each, in order; `anew`: measured once more, all that the ledger has counts."""
         ...
 
 

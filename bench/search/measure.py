@@ -2,9 +2,11 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import geometric_mean
 
 from bench.foreign import require_encoder_graph
 from bench.plan import Plan, Task
@@ -22,7 +24,7 @@ from quant.scheme import parse
 from results.architecture import Architecture
 from results.choice import Measured
 from results.errors import BadInputError
-from results.measurement import Measurement, Subject
+from results.measurement import Measurement, Subject, Workload
 from results.stats import Label
 from results.stats import label as own_label
 
@@ -33,6 +35,9 @@ TARGET = 0.015
 """Half-width of the interval at which a file leaves the rotation; half of `bench profile`'s."""
 
 PATIENCE_S = 300
+
+Known = tuple[Measurement, Label]
+"""A row, and what it says on the scale of all sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ def measure_files(files: Sequence[ModelFile], how: How, watch: Watch | None = No
     """What each file costs, in that order; files of similar size are measured in turn.
 
     Every file has the anchor of its sizes and scheme beside it. The rows go into the ledger with
-    the file's digest; those that it has already are not measured again, noisy ones apart.
+    the file's digest; those that it has already are not measured again, noisy ones apart. All that
+    the ledger has of a file counts, so that nobody measures until a number pleases.
 
     Raises:
         BadInputError: this host is not the device, the runtime cannot run a scheme, or a file is
@@ -97,10 +103,11 @@ def measure_files(files: Sequence[ModelFile], how: How, watch: Watch | None = No
     failures: dict[Task, str] = {}
     if is_open(sitting):
         failures = dict(measure(sitting, watch or Silent()).failures)
-    rows = {(row.subject, row.workload): row for row in sitting.rows(together)}
     labels = scaled(sitting.ledger.measurements(), sitting.session).labels
-    found = {task: rows.get((task.subject, task.workload)) for task in together}
-    return [_timed(file, tasks[file], found, labels, failures) for file in files]
+    found: dict[tuple[Subject, Workload], list[Known]] = defaultdict(list)
+    for row in sitting.history(together):
+        found[row.subject, row.workload].append((row, labels[row.id]))
+    return [_timed(file, tasks[file], found, failures) for file in files]
 
 
 def _asked(files: Sequence[ModelFile], how: How) -> Asked:
@@ -138,33 +145,42 @@ def _tasks(file: ModelFile, ground: Ground, how: How) -> list[Task]:
 def _timed(
     file: ModelFile,
     tasks: Sequence[Task],
-    rows: dict[Task, Measurement | None],
-    labels: dict[str, Label],
-    failures: dict[Task, str],
+    found: Mapping[tuple[Subject, Workload], Sequence[Known]],
+    failures: Mapping[Task, str],
 ) -> Timed:
     if why := next((failures[task] for task in tasks if task in failures), ""):
         return Timed(file, failure=why)
-    found = [row for task in tasks if (row := rows[task]) is not None]
-    measured = tuple(measured_of(row, labels[row.id]) for row in found)
-    return Timed(file, measured, any(row.noisy for row in found))
+    each = [found.get((task.subject, task.workload), ()) for task in tasks]
+    measured = tuple(measured_of(known) for known in each if known)
+    return Timed(
+        file, measured, any(all(row.noisy for row, _ in known) for known in each if known)
+    )
 
 
-def measured_of(row: Measurement, label: Label) -> Measured:
-    """What a row says, on the scale of all sessions; the ends hold in the time of its own too.
+def measured_of(found: Sequence[Known]) -> Measured:
+    """What the rows of one file at one length say together: geometric means, of quiet ones.
 
-    A scale from few sessions moves as more come. So an hour in which the machine is slow counts
-    against a promise, and one in which it is fast makes none.
+    Each is on the scale of all sessions, and its ends hold in the time of its own too: a scale
+    from few sessions moves as more come. So an hour in which the machine is slow counts against a
+    promise, and one in which it is fast makes none.
     """
-    own = own_label(row)
+    quiet = [(row, label) for row, label in found if not row.noisy] or list(found)
+    row = quiet[-1][0]
     return Measured(
         device=row.device,
         runtime=row.subject.runtime,
         tokens=row.workload.tokens,
-        ms=label.latency_ms,
-        lower=min(x.latency_ms * math.exp(-x.error) for x in (label, own)),
-        upper=max(x.latency_ms * math.exp(x.error) for x in (label, own)),
-        rows=(row.id,),
+        ms=geometric_mean(label.latency_ms for _, label in quiet),
+        lower=geometric_mean(min(_ends(known, -1)) for known in quiet),
+        upper=geometric_mean(max(_ends(known, 1)) for known in quiet),
+        rows=tuple(row.id for row, _ in quiet),
     )
+
+
+def _ends(known: Known, sign: int) -> list[float]:
+    """Of the interval, on the scale of all sessions and in the time of its own."""
+    row, label = known
+    return [x.latency_ms * math.exp(sign * x.error) for x in (label, own_label(row))]
 
 
 def memory_of(path: Path, runtime: str = "onnxruntime", tokens: int = 128) -> float:

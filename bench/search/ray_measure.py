@@ -36,8 +36,8 @@ class Errand:
 class Back:
     """What it answers of one file."""
 
-    rows: tuple[str, ...]
-    """Ids, in the order of the lengths asked for."""
+    rows: tuple[tuple[str, ...], ...]
+    """Ids, of each of the lengths asked for."""
     noisy: bool
     failure: str
     memory_megabytes: float | None
@@ -87,7 +87,7 @@ def _contents(files: Sequence[ModelFile]) -> Blobs:
 
 def _loan(files: Sequence[ModelFile], how: How) -> Loan:
     """With the sessions in which the device measured any of the files."""
-    labels = {source_of(file.path).label for file in files} if how.resume else set()
+    labels = {source_of(file.path).label for file in files}
     return loan(how, lambda row: row.subject.source in labels)
 
 
@@ -96,12 +96,13 @@ def _kept(
 ) -> list[tuple[Timed, float | None]]:
     """Append what is new, and say what it means beside all that is known of that machine."""
     backs = said(how, answered, list[Back])
-    rows = labelled(Ledger(how.results), {name for back in backs for name in back.rows})
+    names = {name for back in backs for several in back.rows for name in several}
+    rows = labelled(Ledger(how.results), names)
     return [
         (
             Timed(
                 file,
-                tuple(measured_of(*rows[name]) for name in back.rows),
+                tuple(measured_of([rows[name] for name in several]) for several in back.rows),
                 back.noisy,
                 back.failure,
             ),
@@ -127,5 +128,4 @@ def _back(one: Timed, how: How, *, memory: bool) -> Back:
     needed = None
     if memory and not one.failure:
         needed = memory_of(one.file.path, how.runtime, max(how.tokens))
-    rows = tuple(name for x in one.measured for name in x.rows)
-    return Back(rows, one.noisy, one.failure, needed)
+    return Back(tuple(x.rows for x in one.measured), one.noisy, one.failure, needed)
