@@ -117,6 +117,17 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Swing:
+    """How far the speed of a device moved between the sessions of its ledger."""
+
+    device: str
+    slowest: float
+    """Times as long as usual that all took in the slowest session, by its anchors."""
+    fastest: float
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """What was asked for, and where."""
 
@@ -159,6 +170,8 @@ class Outcome:
     dropped: tuple[Dropped, ...] = ()
     fastest: tuple[Predicted, ...] = ()
     """Of the fastest member of the space, one for each latency that is limited."""
+    swings: tuple[Swing, ...] = ()
+    """Of each device on which finalists were measured."""
     seconds: float = 0.0
     """Of all its runs together."""
     searcher_seconds: float = 0.0

@@ -17,7 +17,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from bench.search.command_front import front
-from results.choice import Limit, Outcome, Search, Tried
+from results.choice import Limit, Outcome, Search, Swing, Tried
 from results.errors import BadInputError
 from results.notation import parse_architecture, read_architectures
 from results.searches import Run
@@ -226,6 +226,23 @@ def test_no_winner_is_said(ask: Ask, tmp_path: Path) -> None:
     run.end(Outcome(winners=(), seconds=0.0))
 
     assert "no winner: nothing that was measured kept every limit" in ask(run.folder).stdout
+
+
+@pytest.mark.parametrize(("slowest", "said"), [(1.25, True), (1.04, False)])
+def test_a_device_that_is_not_steady_is_told_with_a_budget_that_holds(
+    ask: Ask, tmp_path: Path, slowest: float, *, said: bool
+) -> None:
+    run = made_run(tmp_path, trials=30)
+    assert run.outcome is not None
+    device = run.search.limits[0].device
+    swing = Swing(device=device, slowest=slowest, fastest=0.8, sessions=7)
+    run.end(replace(run.outcome, swings=(swing, replace(swing, device="elsewhere", slowest=1.0))))
+
+    text = " ".join(ask(run.folder).stdout.split())
+
+    assert said == (f"{device} is not steady: by the anchors of 7 sessions" in text)
+    assert said == ("needs a budget of 8 ms" in text)
+    assert "elsewhere is not" not in text
 
 
 def test_several_searches_stand_together(show: Callable[..., str], results: Path) -> None:

@@ -156,6 +156,7 @@ def test_one_command_measures_fits_scores_verifies_and_tells(searched: Searched)
     assert "every one of" in done.stderr
     assert CUT == ("cuts sums of products of ptq" in done.stderr)
     assert told
+    assert ["here"] == [x.device for x in found.swings]
 
 
 def test_a_winner_s_latency_is_that_of_its_own_file_in_rows_of_the_ledger(
@@ -166,7 +167,7 @@ def test_a_winner_s_latency_is_that_of_its_own_file_in_rows_of_the_ledger(
 
     for winner in outcome_of(place).winners:
         (one,) = winner.measured
-        (row,) = (rows[name] for name in one.rows)
+        row = rows[one.rows[-1]]
         assert winner.architecture == row.subject.architecture
         assert "ptq" == row.subject.scheme == winner.scheme
         file = run_of(place).folder / winner.folder / winner.file

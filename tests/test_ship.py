@@ -131,7 +131,7 @@ def test_every_figure_of_the_card_is_that_of_the_file(
     assert (file_digest(file), file.stat().st_size / 1e6) == (card.sha256, card.megabytes)
     rows = {row.id: row for _, row in Ledger(world.ledger).measurements()}
     for measured in card.measured:
-        (row,) = (rows[name] for name in measured.rows)
+        row = rows[measured.rows[-1]]
         assert f"{file.name}@sha256:{card.sha256[:4]}"[:-4] in row.subject.source
         assert file.stat().st_size == row.model_bytes
     assert ((8, SUB.macs(8)),) == tuple(card.macs.items())

@@ -11,6 +11,9 @@ from results.choice import Measured, Outcome, Predicted
 
 GOING = "not ended: it still runs, or was stopped and the same command goes on with it"
 
+STEADY = 1.05
+"""Times as long as usual in the slowest session, below which nothing is said of it."""
+
 THREE_DIGITS = 999.5
 """What is not less has no three digits without an exponent."""
 
@@ -50,8 +53,26 @@ def summary(one: Found) -> Iterator[str]:
     for x in one.outcome.fastest:
         ms = f"{number(x.ms)} ms ({_ends(x)})"
         yield f"the fastest that exists: {ms} on {x.device} at {x.tokens} tokens"
+    yield from _moods(one)
     if not one.outcome.winners:
         yield "no winner: nothing that was measured kept every limit"
+
+
+def _moods(one: Found) -> Iterator[str]:
+    """Of devices whose speed moves, and what budgets hold even so."""
+    for swing in one.outcome.swings if one.outcome else ():
+        if swing.slowest < STEADY:
+            continue
+        limits = [
+            f"{number(x.value / swing.slowest)} ms"
+            for x in one.search.limits
+            if x.kind == "latency" and x.device == swing.device
+        ]
+        yield (
+            f"{swing.device} is not steady: by the anchors of {swing.sessions} sessions all took "
+            f"{swing.fastest:.2f} to {swing.slowest:.2f} times as long as usual; what shall hold "
+            f"in such minutes too needs a budget of {' or '.join(limits)}"
+        )
 
 
 def _work(one: Found) -> str:

@@ -21,6 +21,7 @@ from bench.search.rounds import Rounds
 from bench.search.scene import Given, Scene, scene_of
 from bench.search.site import site_of
 from bench.search.stages import FULL, Field, Record, Scores, survey
+from bench.search.swing import swings
 from bench.search.talk import Talk
 from bench.search.verification import Verification
 from bench.search.workers import ScoringPool
@@ -93,10 +94,16 @@ def _conducted(
     check = Verification(scene.limits, effort.winners, _maker(run, scene, scorer), judge, talk.say)
     Rounds(run, scene, oracle, pool, record, check, there.worth, talk).all()
     metrics = _in_full(record, [one.trial.architecture for one, _ in check.standing], pool)
+    winners, dropped = check.winners(oracle, metrics), tuple(check.dropped)
+    measured = [
+        *(x for d in dropped for x in d.measured),
+        *(x for w in winners for x in w.measured),
+    ]
     return Outcome(
-        winners=check.winners(oracle, metrics),
-        dropped=tuple(check.dropped),
+        winners=winners,
+        dropped=dropped,
         fastest=oracle.predicted(there.cheapest),
+        swings=swings(asked.results, measured),
         searcher_seconds=record.thinking_s,
         ended_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
