@@ -4,6 +4,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 DEVICE ?= cpu-any
+JOBS ?= 2
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -13,7 +14,7 @@ demo: $(VENV)/.core
 	$(BIN)/bench profile --device $(DEVICE) --space bigger-faster --samples 10 --plot latency.png
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses $(JOBS) --dist loadgroup
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

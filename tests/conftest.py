@@ -48,3 +48,10 @@ def pytest_configure() -> None:
     """A shell that starts tests in the background lets them ignore Ctrl-C, which some send."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes: tests of a file share what it made, and one has the Ray cluster."""
+    for item in items:
+        ray = {"nodes", "link"} & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("ray" if ray else item.path.name))

@@ -307,7 +307,7 @@ def relabelled(task: Task) -> Task:
         {"scheme": "ptq", "options": Options(calibration=30, seed=1)},
         {"sub": SUBS[2]},
     ],
-    ids=str,
+    ids="-".join,  # of the keys: each process must find the same names
 )
 def test_what_changes_a_score_changes_its_key(
     tmp_path: Path, change: dict[str, Any], forwards: list[int]
