@@ -1,6 +1,6 @@
 # Two commands from a bare machine with Python >= 3.11, pip and make:
 #   make demo   an environment, then sub-encoders measured on this machine
-#   make test   an environment with the developers' tools, then the tests
+#   make test   an environment with the developers' tools, then the tests (JOBS=1: one process)
 VENV ?= .venv
 PYTHON ?= python3
 DEVICE ?= cpu-any

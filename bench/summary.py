@@ -50,9 +50,11 @@ class Scaled:
 
     labels: dict[str, Label]
     """By row id."""
+    drifts: dict[str, float]
+    """By session: how much slower than on the scale the machine was; none without anchors."""
     sessions: int
     drift: float | None
-    """How much slower than on the scale the machine was in the session asked about."""
+    """Of the session asked about."""
 
 
 def scaled(found: Iterable[tuple[Session, Measurement]], session: Session) -> Scaled:
@@ -61,11 +63,15 @@ def scaled(found: Iterable[tuple[Session, Measurement]], session: Session) -> Sc
     here = places[session]
     rows = [row for taken, row in found if places[taken] == here]
     known = references((here, row) for row in rows)
-    own = [row for row in rows if row.session == session.id]
+    each: dict[str, list[Measurement]] = defaultdict(list)
+    for row in rows:
+        each[row.session].append(row)
+    drifts = {name: drift(taken, known, here) for name, taken in each.items()}
     return Scaled(
         {row.id: label(row, known, here) for row in rows},
-        len({row.session for row in rows}),
-        drift(own, known, here),
+        {name: found for name, found in drifts.items() if found is not None},
+        len(each),
+        drifts.get(session.id),
     )
 
 

@@ -124,7 +124,9 @@ class Swing:
     slowest: float
     """Times as long as usual that all took in the slowest session, by its anchors."""
     fastest: float
+    """The same of the fastest session."""
     sessions: int
+    """That have anchors, of this machine in this condition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What searches found, as sentences, tables and JSON. Draws nothing."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import msgspec
 
 from bench.search.front import QUANTISED, Found, places
 from bench.search.limits import told
-from results.choice import Measured, Outcome, Predicted
+from results.choice import Limit, Measured, Outcome, Predicted, Swing
 
 GOING = "not ended: it still runs, or was stopped and the same command goes on with it"
 
@@ -53,26 +54,25 @@ def summary(one: Found) -> Iterator[str]:
     for x in one.outcome.fastest:
         ms = f"{number(x.ms)} ms ({_ends(x)})"
         yield f"the fastest that exists: {ms} on {x.device} at {x.tokens} tokens"
-    yield from _moods(one)
+    yield from _unsteady(one.outcome.swings, asked.limits)
     if not one.outcome.winners:
         yield "no winner: nothing that was measured kept every limit"
 
 
-def _moods(one: Found) -> Iterator[str]:
+def _unsteady(swings: Sequence[Swing], limits: Sequence[Limit]) -> Iterator[str]:
     """Of devices whose speed moves, and what budgets hold even so."""
-    for swing in one.outcome.swings if one.outcome else ():
-        if swing.slowest < STEADY:
-            continue
-        limits = [
+    for swing in swings:
+        budgets = [
             f"{number(x.value / swing.slowest)} ms"
-            for x in one.search.limits
-            if x.kind == "latency" and x.device == swing.device
+            for x in limits
+            if (x.kind, x.device) == ("latency", swing.device) and math.isfinite(x.value)
         ]
-        yield (
-            f"{swing.device} is not steady: by the anchors of {swing.sessions} sessions all took "
-            f"{swing.fastest:.2f} to {swing.slowest:.2f} times as long as usual; what shall hold "
-            f"in such minutes too needs a budget of {' or '.join(limits)}"
-        )
+        if budgets and swing.slowest >= STEADY:
+            yield (
+                f"{swing.device} is not steady: by the anchors of {swing.sessions} sessions all "
+                f"took {swing.fastest:.2f} to {swing.slowest:.2f} times as long as usual; what "
+                f"shall hold in such minutes too needs a budget of {' or '.join(budgets)}"
+            )
 
 
 def _work(one: Found) -> str:

@@ -1,7 +1,7 @@
 """Measures finalists on the devices that this host is. Chooses none of them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.search.finalists import Finalist, Judged
@@ -13,35 +13,18 @@ from bench.watch import Watch
 class HereJudge:
     """Each device in turn."""
 
-    tokens: Mapping[str, tuple[int, ...]]
-    """Lengths of text by device."""
-    runtime: str
-    results: Path
-    devices: Path | None = None
-    seed: int = 0
-    memory: bool = True
+    hows: Sequence[How]
+    """One for each device."""
     watch: Watch | None = None
 
     def judge(
         self, run: Path, finalists: Sequence[Finalist], *, anew: bool = False
     ) -> list[Judged]:
-        """What each file costs; rows that the ledger has are not measured again."""
-        files = [
-            ModelFile(run / one.folder / one.file, one.trial.architecture, one.trial.scheme)
-            for one in finalists
-        ]
+        """What each file costs; what the ledger has is not measured again, but for `anew`."""
+        files = files_of(run, finalists)
         found = [Judged(()) for _ in files]
-        for device, tokens in self.tokens.items():
-            how = How(
-                device=device,
-                tokens=tokens,
-                results=self.results,
-                runtime=self.runtime,
-                devices=self.devices,
-                seed=self.seed,
-                resume=not anew,
-            )
-            timed = measure_files(files, how, self.watch)
+        for how in self.hows:
+            timed = measure_files(files, replace(how, resume=not anew), self.watch)
             found = [
                 Judged((*before.measured, *now.measured), failure=before.failure or now.failure)
                 for before, now in zip(found, timed, strict=True)
@@ -49,7 +32,15 @@ class HereJudge:
         return [self._with_memory(one, file.path) for one, file in zip(found, files, strict=True)]
 
     def _with_memory(self, found: Judged, path: Path) -> Judged:
-        if not self.memory or found.failure:
+        if found.failure:
             return found
-        tokens = max(max(several) for several in self.tokens.values())
-        return Judged(found.measured, memory_of(path, self.runtime, tokens), found.failure)
+        tokens = max(max(how.tokens) for how in self.hows)
+        return replace(found, memory_megabytes=memory_of(path, self.hows[0].runtime, tokens))
+
+
+def files_of(run: Path, finalists: Sequence[Finalist]) -> list[ModelFile]:
+    """What is measured of each."""
+    return [
+        ModelFile(run / one.folder / one.file, one.trial.architecture, one.trial.scheme)
+        for one in finalists
+    ]

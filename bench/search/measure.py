@@ -150,11 +150,10 @@ def _timed(
 ) -> Timed:
     if why := next((failures[task] for task in tasks if task in failures), ""):
         return Timed(file, failure=why)
-    each = [found.get((task.subject, task.workload), ()) for task in tasks]
-    measured = tuple(measured_of(known) for known in each if known)
-    return Timed(
-        file, measured, any(all(row.noisy for row, _ in known) for known in each if known)
-    )
+    keys = [(task.subject, task.workload) for task in tasks]
+    each = [found[key] for key in keys if key in found]
+    noisy = any(all(row.noisy for row, _ in known) for known in each)
+    return Timed(file, tuple(measured_of(known) for known in each), noisy)
 
 
 def measured_of(found: Sequence[Known]) -> Measured:

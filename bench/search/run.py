@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -95,15 +96,12 @@ def _conducted(
     Rounds(run, scene, oracle, pool, record, check, there.worth, talk).all()
     metrics = _in_full(record, [one.trial.architecture for one, _ in check.standing], pool)
     winners, dropped = check.winners(oracle, metrics), tuple(check.dropped)
-    measured = [
-        *(x for d in dropped for x in d.measured),
-        *(x for w in winners for x in w.measured),
-    ]
+    each = [*(one.measured for one in dropped), *(one.measured for one in winners)]
     return Outcome(
         winners=winners,
         dropped=dropped,
         fastest=oracle.predicted(there.cheapest),
-        swings=swings(asked.results, measured),
+        swings=swings(asked.results, chain.from_iterable(each)),
         searcher_seconds=record.thinking_s,
         ended_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )

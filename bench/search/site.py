@@ -9,6 +9,7 @@ from typing import Protocol
 from bench.search.exam import TaskName
 from bench.search.finalists import Judge
 from bench.search.judge import HereJudge
+from bench.search.measure import How
 from bench.search.meter import HereMeter, Meter
 from bench.search.ray_judge import ClusterJudge
 from bench.search.ray_link import Link, connected
@@ -53,9 +54,7 @@ class Here:
         return Processes(scorer, _task(self.asked), self.asked.workers)
 
     def judge(self, tokens: Lengths) -> Judge:
-        asked = self.asked
-        given = (asked.runtime, asked.results, asked.devices, asked.seed)
-        return HereJudge(tokens, *given, watch=self.talk.watcher())
+        return HereJudge(_hows(self.asked, tokens), self.talk.watcher())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,7 @@ class There:
         return Cluster(scorer, _task(self.asked), self.link())
 
     def judge(self, tokens: Lengths) -> Judge:
-        asked = self.asked
-        given = (asked.runtime, asked.results, asked.devices, asked.seed)
-        return ClusterJudge(self.link(), tokens, *given)
+        return ClusterJudge(self.link(), _hows(self.asked, tokens))
 
 
 @contextmanager
@@ -86,6 +83,21 @@ def site_of(asked: Asked, talk: Talk) -> Iterator[Site]:
         return
     with ExitStack() as stack:
         yield There(asked, cache(lambda: stack.enter_context(connected(address))))
+
+
+def _hows(asked: Asked, tokens: Lengths) -> list[How]:
+    """How each device measures files."""
+    return [
+        How(
+            device=device,
+            tokens=several,
+            results=asked.results,
+            runtime=asked.runtime,
+            devices=asked.devices,
+            seed=asked.seed,
+        )
+        for device, several in tokens.items()
+    ]
 
 
 def _task(asked: Asked) -> TaskName:

@@ -74,14 +74,14 @@ class Verification:
         self._seen.update(_key(trial) for trial in batch)
         self.say(f"measuring {len(finalists)} finalists")
         judged = self.judge.judge(self.maker.run, finalists)
-        pairs = zip(finalists, judged, strict=True)
-        slow = [f for f, found in pairs if in_a_slow_hour(f, found, self.limits)]
+        known = {f.folder: found for f, found in zip(finalists, judged, strict=True)}
+        slow = [f for f in finalists if in_a_slow_hour(f, known[f.folder], self.limits)]
         if slow:
             self.say(f"measuring {len(slow)} of them again: the machine may have been slow")
-        again = self.judge.judge(self.maker.run, slow, anew=True) if slow else []
-        latest = dict(zip([f.folder for f in slow], again, strict=True))
-        for finalist, found in zip(finalists, judged, strict=True):
-            self._place(finalist, latest.get(finalist.folder, found))
+            again = self.judge.judge(self.maker.run, slow, anew=True)
+            known |= {f.folder: found for f, found in zip(slow, again, strict=True)}
+        for finalist in finalists:
+            self._place(finalist, known[finalist.folder])
 
     @property
     def _hopeful(self) -> float:
