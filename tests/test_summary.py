@@ -105,6 +105,7 @@ def test_labels_stand_on_the_scale_of_all_sessions_at_the_same_place() -> None:
     assert middle == pytest.approx(found.labels["mine"].latency_ms)
     assert middle == pytest.approx(found.labels["theirs"].latency_ms)
     assert 2**0.5 - 1 == pytest.approx(found.drift)
+    assert pytest.approx({here.id: 2**0.5 - 1, other.id: 0.5**0.5 - 1}) == found.drifts
 
 
 def test_the_progress_line_tells_done_rate_network_and_noise() -> None:

@@ -1,6 +1,5 @@
 """What searches found, as sentences, tables and JSON. Draws nothing."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -65,7 +64,7 @@ def _unsteady(swings: Sequence[Swing], limits: Sequence[Limit]) -> Iterator[str]
         budgets = [
             f"{number(x.value / swing.slowest)} ms"
             for x in limits
-            if (x.kind, x.device) == ("latency", swing.device) and math.isfinite(x.value)
+            if (x.kind, x.device) == ("latency", swing.device)
         ]
         if budgets and swing.slowest >= STEADY:
             yield (
